@@ -1,0 +1,6 @@
+//! Hands PyO3's interpreter flags (such as `Py_LIMITED_API`) to this crate, so that faster paths can be gated on them.
+
+fn main() {
+    #[cfg(feature = "python")]
+    pyo3_build_config::use_pyo3_cfgs();
+}

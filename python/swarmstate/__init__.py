@@ -1,0 +1,1 @@
+"""The state layer under AI agents."""

@@ -1,0 +1,7 @@
+//! The state layer under AI agents.
+
+pub mod map;
+pub mod msgpack;
+
+#[cfg(feature = "python")]
+mod py;

@@ -1,0 +1,1 @@
+//! Checks, walks and splits msgpack bytes.
