@@ -1,0 +1,1 @@
+//! LangGraph's threads as store operations.

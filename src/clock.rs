@@ -1,0 +1,77 @@
+//! The system's clock, and one that tests move by hand.
+//!
+//! An engine is given its clock when it is made and asks it when it must: every write needs the time, while a read needs it
+//! only for an entry that can expire. Nothing else in the crate reads the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment, in whole milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, as Python's `time.time()` counts them.
+    pub fn as_seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+
+    /// The moment `duration` later, rounded up to a whole millisecond; `None` when it cannot be represented.
+    pub fn checked_add(self, duration: Duration) -> Option<Self> {
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        self.0.checked_add(i64::try_from(millis).ok()?).map(Self)
+    }
+}
+
+/// Tells the time. Clones tell the same time.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// The system's clock.
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands at `start` until it is moved.
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(start.0))))
+    }
+
+    /// The time now.
+    ///
+    /// # Cost
+    /// The system's clock: one read of `CLOCK_REALTIME`, about 20 ns and no system call on Linux.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(millis) => Timestamp(millis.load(Ordering::SeqCst)),
+            None => system_now(),
+        }
+    }
+
+    /// Moves a manual clock forward, in every clone of it; the system's clock stays as it is and `false` comes back.
+    pub fn advance(&self, by: Duration) -> bool {
+        let Some(millis) = &self.0 else { return false };
+        let step = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step))).is_ok()
+    }
+}
+
+fn system_now() -> Timestamp {
+    let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    };
+    Timestamp(millis)
+}

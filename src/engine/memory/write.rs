@@ -1,0 +1,213 @@
+//! How a batch changes a root: everything is judged first, then nothing can fail.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::root::{Garbage, Root, Space};
+use crate::clock::Timestamp;
+use crate::error::{Conflict, Error, Expected, Result};
+use crate::key::{Key, Namespace};
+use crate::msgpack;
+use crate::store::{Batch, Condition, Expiry, Operation, Outcome};
+use crate::value::{Entry, Kind, Revision, Stamp, Value};
+
+/// The last revision that any memory store of this process gave: one counter for all, so that entries may go from store to
+/// store with the revision they have.
+static LAST_REVISION: AtomicU64 = AtomicU64::new(0);
+
+/// The next revision. Called with the store's lock held, so that revisions rise in the order of the writes.
+fn next_revision() -> Revision {
+    LAST_REVISION.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Carries out a checked batch, or leaves `root` as it is.
+pub(super) fn write(root: &mut Root, batch: &Batch<'_>, now: Timestamp, garbage: &mut Garbage) -> Result<Vec<Outcome>> {
+    for (position, condition) in batch.conditions().iter().enumerate() {
+        judge(root, condition, position, now)?;
+    }
+    let mut plans = Vec::with_capacity(batch.operations().len());
+    for (position, operation) in batch.operations().iter().enumerate() {
+        plans.push(plan(root, operation, position, now)?);
+    }
+    let carried_out = batch.operations().iter().zip(plans);
+    Ok(carried_out.map(|(operation, plan)| carry_out(root, operation, plan, now, garbage)).collect())
+}
+
+/// Carries out one checked operation, or leaves `root` as it is.
+pub(super) fn apply(
+    root: &mut Root,
+    operation: &Operation<'_>,
+    condition: Option<&Condition<'_>>,
+    now: Timestamp,
+    garbage: &mut Garbage,
+) -> Result<Outcome> {
+    if let Some(condition) = condition {
+        judge(root, condition, 0, now)?;
+    }
+    let plan = plan(root, operation, 0, now)?;
+    Ok(carry_out(root, operation, plan, now, garbage))
+}
+
+fn judge(root: &Root, condition: &Condition<'_>, position: usize, now: Timestamp) -> Result<()> {
+    let revision_of = |namespace: &Namespace<'_>, key: &Key<'_>| live(root, namespace, key, now).map_or(0, Entry::revision);
+    let (actual, expected, holds) = match condition {
+        Condition::KeyAt { namespace, key, revision } => {
+            let actual = revision_of(namespace, key);
+            (actual, Expected::Revision(*revision), actual == *revision)
+        }
+        Condition::KeyAbsent { namespace, key } => {
+            let actual = revision_of(namespace, key);
+            (actual, Expected::Absent, actual == 0)
+        }
+        Condition::KeyPresent { namespace, key } => {
+            let actual = revision_of(namespace, key);
+            (actual, Expected::Present, actual != 0)
+        }
+        Condition::NamespaceAt { namespace, revision } => {
+            let actual = root.space(namespace.as_bytes()).filter(|space| space.is_live(now)).map_or(0, Space::revision);
+            (actual, Expected::Revision(*revision), actual == *revision)
+        }
+    };
+    if holds {
+        return Ok(());
+    }
+    let (namespace, key) = (condition.namespace().as_str().to_owned(), condition.key().map(|key| key.as_str().to_owned()));
+    Err(Box::new(Conflict { namespace, key, expected, actual, position }).into())
+}
+
+fn live<'r>(root: &'r Root, namespace: &Namespace<'_>, key: &Key<'_>, now: Timestamp) -> Option<&'r Entry> {
+    root.entry(namespace.as_bytes(), key.as_bytes()).filter(|entry| !entry.is_expired(now))
+}
+
+/// What an operation will do, found out before anything changes.
+enum Plan {
+    Nothing(Outcome),
+    Write(Option<Timestamp>),
+    Store { sum: i64, expires_at: Option<Timestamp> },
+    Touch { entry: Entry, expires_at: Option<Timestamp> },
+    Delete,
+    DeleteNamespace,
+    CopyNamespace(Space),
+}
+
+fn plan(root: &Root, operation: &Operation<'_>, position: usize, now: Timestamp) -> Result<Plan> {
+    Ok(match operation {
+        Operation::Set { expiry, .. } => Plan::Write(expiry.resolve(now)?),
+        Operation::Ensure { namespace, key, expiry, .. } => match live(root, namespace, key, now) {
+            Some(entry) => Plan::Nothing(Outcome { revision: entry.revision(), ..Outcome::default() }),
+            None => Plan::Write(expiry.resolve(now)?),
+        },
+        Operation::Delete { namespace, key } => match live(root, namespace, key, now) {
+            Some(_) => Plan::Delete,
+            None => Plan::Nothing(Outcome::default()),
+        },
+        Operation::Touch { namespace, key, expiry } => match live(root, namespace, key, now) {
+            Some(entry) => Plan::Touch { entry: entry.clone(), expires_at: expiry.resolve(now)? },
+            None => Plan::Nothing(Outcome::default()),
+        },
+        Operation::Add { namespace, key, by, expiry } => {
+            plan_add(live(root, namespace, key, now), (namespace, key), *by, *expiry, now)?
+        }
+        Operation::DeleteNamespace { namespace } => match live_space(root, namespace, now) {
+            Some(_) => Plan::DeleteNamespace,
+            None => Plan::Nothing(Outcome::default()),
+        },
+        Operation::CopyNamespace { source, target } => plan_copy(root, source, target, position, now)?,
+    })
+}
+
+fn plan_add(
+    standing: Option<&Entry>,
+    (namespace, key): (&Namespace<'_>, &Key<'_>),
+    by: i64,
+    expiry: Expiry,
+    now: Timestamp,
+) -> Result<Plan> {
+    let Some(entry) = standing else {
+        return Ok(Plan::Store { sum: by, expires_at: expiry.resolve(now)? });
+    };
+    if entry.kind() != Kind::Integer {
+        let (namespace, key) = (namespace.as_str().to_owned(), key.as_str().to_owned());
+        return Err(Error::WrongType { namespace, key, kind: entry.kind() });
+    }
+    let integer = msgpack::read_integer(entry.value()).expect("what is stored as an integer was checked");
+    match integer.checked_add(by) {
+        Some(sum) => Ok(Plan::Store { sum, expires_at: entry.expires_at() }),
+        None => Err(Error::invalid(format!(
+            "{integer} + {by} for key {:?} in namespace {:?} is outside the 64-bit integers",
+            key.as_str(),
+            namespace.as_str()
+        ))),
+    }
+}
+
+fn live_space<'r>(root: &'r Root, namespace: &Namespace<'_>, now: Timestamp) -> Option<&'r Space> {
+    root.space(namespace.as_bytes()).filter(|space| space.is_live(now))
+}
+
+fn plan_copy(
+    root: &Root,
+    source: &Namespace<'_>,
+    target: &Namespace<'_>,
+    position: usize,
+    now: Timestamp,
+) -> Result<Plan> {
+    let Some(space) = live_space(root, source, now) else { return Ok(Plan::Nothing(Outcome::default())) };
+    match live_space(root, target, now) {
+        None => Ok(Plan::CopyNamespace(space.clone())),
+        Some(standing) => {
+            let (namespace, actual) = (target.as_str().to_owned(), standing.revision());
+            Err(Box::new(Conflict { namespace, key: None, expected: Expected::Absent, actual, position }).into())
+        }
+    }
+}
+
+fn carry_out(root: &mut Root, operation: &Operation<'_>, plan: Plan, now: Timestamp, garbage: &mut Garbage) -> Outcome {
+    if let Plan::Nothing(outcome) = plan {
+        return outcome;
+    }
+    let revision = next_revision();
+    let namespace = operation.namespace().as_str();
+    let key = operation.key();
+    let mut integer = None;
+    match (plan, key) {
+        (Plan::Write(expires_at), Some(key)) => {
+            if let Some(value) = operation.value() {
+                put(root, namespace, key, value, (revision, now, expires_at), garbage);
+            }
+        }
+        (Plan::Store { sum, expires_at }, Some(key)) => {
+            let mut bytes = [0; 9];
+            let value = Value::borrowed(Kind::Integer, msgpack::shortest_i64(sum, &mut bytes));
+            put(root, namespace, key, &value, (revision, now, expires_at), garbage);
+            integer = Some(sum);
+        }
+        (Plan::Touch { entry, expires_at }, _) => {
+            let stamp = Stamp { revision, created_at: entry.created_at(), updated_at: now, expires_at };
+            root.replace(namespace, entry.restamped(stamp));
+        }
+        (Plan::Delete, Some(key)) => root.remove(namespace, key.as_bytes(), Some(revision), garbage),
+        (Plan::DeleteNamespace, _) => root.remove_space(namespace, garbage),
+        (Plan::CopyNamespace(source), _) => {
+            // What is stored but due does not count as the target's content.
+            root.remove_space(namespace, garbage);
+            root.copy_space(&source, namespace, revision);
+        }
+        (Plan::Nothing(_), _) | (_, None) => unreachable!("only a change of a key is planned with one"),
+    }
+    Outcome { revision, written: true, integer }
+}
+
+/// Writes a value; what is live under the key lends it its age.
+fn put(
+    root: &mut Root,
+    namespace: &str,
+    key: &Key<'_>,
+    value: &Value<'_>,
+    (revision, now, expires_at): (Revision, Timestamp, Option<Timestamp>),
+    garbage: &mut Garbage,
+) {
+    root.put(namespace, key, value, garbage, |standing| {
+        let created_at = standing.filter(|entry| !entry.is_expired(now)).map_or(now, Entry::created_at);
+        Stamp { revision, created_at, updated_at: now, expires_at }
+    });
+}

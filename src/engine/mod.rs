@@ -1,0 +1,3 @@
+//! The engines: each keeps the contract of [`Store`](crate::store::Store) in its own way, and none knows another.
+
+pub mod memory;

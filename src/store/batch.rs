@@ -1,0 +1,412 @@
+//! What a write may say: operations, conditions and what became of them.
+//!
+//! Every rule that does not need the store's state is checked here, once for all engines: limits, names that meet, and values
+//! that are what their kind says. An engine calls [`Batch::check`] before it touches anything.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use super::Capabilities;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::key::{Key, Namespace};
+use crate::msgpack;
+use crate::value::{Kind, Revision, Value};
+
+/// When an entry goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// Never.
+    #[default]
+    Never,
+    /// So long after the write, in whole milliseconds, rounded up.
+    After(Duration),
+    /// At this moment.
+    At(Timestamp),
+}
+
+impl Expiry {
+    /// The moment it stands for, when the write happens at `now`.
+    ///
+    /// # Errors
+    /// `Invalid` beyond what a timestamp holds.
+    pub fn resolve(self, now: Timestamp) -> Result<Option<Timestamp>> {
+        match self {
+            Self::Never => Ok(None),
+            Self::At(at) => Ok(Some(at)),
+            Self::After(duration) => match now.checked_add(duration) {
+                Some(at) => Ok(Some(at)),
+                None => Err(Error::invalid(format!("a time to live of {} s ends after all time", duration.as_secs()))),
+            },
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Operation<'a> {
+    /// Writes a value, whatever stood there.
+    Set {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Under which key.
+        key: Key<'a>,
+        /// What.
+        value: Value<'a>,
+        /// Until when; `Never` clears an expiry.
+        expiry: Expiry,
+    },
+    /// Removes a key, if it is live.
+    Delete {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+    },
+    /// Adds to an integer; an absent key counts as 0.
+    Add {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+        /// The summand.
+        by: i64,
+        /// Until when, if this creates the key; a live one keeps its own.
+        expiry: Expiry,
+    },
+    /// Writes a value unless the key is live.
+    Ensure {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Under which key.
+        key: Key<'a>,
+        /// What.
+        value: Value<'a>,
+        /// Until when.
+        expiry: Expiry,
+    },
+    /// Sets or clears the expiry of a live key.
+    Touch {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+        /// Until when; `Never` clears it.
+        expiry: Expiry,
+    },
+    /// Removes a namespace with all its keys.
+    DeleteNamespace {
+        /// Which one.
+        namespace: Namespace<'a>,
+    },
+    /// Copies all of a namespace into one that holds nothing.
+    CopyNamespace {
+        /// What is copied, as it stands before the batch.
+        source: Namespace<'a>,
+        /// Where it goes.
+        target: Namespace<'a>,
+    },
+}
+
+impl<'a> Operation<'a> {
+    /// The namespace that it changes.
+    pub fn namespace(&self) -> &Namespace<'a> {
+        match self {
+            Self::Set { namespace, .. }
+            | Self::Delete { namespace, .. }
+            | Self::Add { namespace, .. }
+            | Self::Ensure { namespace, .. }
+            | Self::Touch { namespace, .. }
+            | Self::DeleteNamespace { namespace } => namespace,
+            Self::CopyNamespace { target, .. } => target,
+        }
+    }
+
+    /// The key that it changes; `None` when it changes the namespace whole.
+    pub fn key(&self) -> Option<&Key<'a>> {
+        match self {
+            Self::Set { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Add { key, .. }
+            | Self::Ensure { key, .. }
+            | Self::Touch { key, .. } => Some(key),
+            Self::DeleteNamespace { .. } | Self::CopyNamespace { .. } => None,
+        }
+    }
+
+    /// The value that it writes, if it brings one.
+    pub fn value(&self) -> Option<&Value<'a>> {
+        match self {
+            Self::Set { value, .. } | Self::Ensure { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Checks what can be known without the store's state.
+    ///
+    /// # Errors
+    /// `Invalid` for a value that is not of its kind, `TooLarge` above `max_value_bytes`.
+    pub fn check(&self, capabilities: &Capabilities) -> Result<()> {
+        let Some(value) = self.value() else { return Ok(()) };
+        let size = value.as_bytes().len() as u64;
+        if size > capabilities.max_value_bytes {
+            let what = format!("the value of key {:?} in bytes", self.key().map_or("", |key| key.as_str()));
+            return Err(Error::TooLarge { what, size, limit: capabilities.max_value_bytes });
+        }
+        if is_of_its_kind(value) { Ok(()) } else { Err(not_of_its_kind(self, value.kind())) }
+    }
+
+    fn size_bytes(&self) -> u64 {
+        let key = self.key().map_or(0, |key| key.as_bytes().len());
+        let value = self.value().map_or(0, |value| value.as_bytes().len());
+        (self.namespace().as_bytes().len() + key + value) as u64
+    }
+}
+
+fn is_of_its_kind(value: &Value<'_>) -> bool {
+    match value.kind() {
+        Kind::Json => !value.as_bytes().is_empty(),
+        Kind::Integer => msgpack::read_shortest_i64(value.as_bytes()).is_some(),
+        kind => msgpack::kind_of(value.as_bytes()) == Some(kind),
+    }
+}
+
+#[cold]
+fn not_of_its_kind(operation: &Operation<'_>, kind: Kind) -> Error {
+    let key = operation.key().map_or("", |key| key.as_str());
+    Error::invalid(format!("the value of key {key:?} is declared {kind}, but its bytes are not"))
+}
+
+/// What must be so for a batch to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// The key is live at exactly this revision.
+    KeyAt {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+        /// Its revision, positive.
+        revision: Revision,
+    },
+    /// The key is not live.
+    KeyAbsent {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+    },
+    /// The key is live, at whatever revision.
+    KeyPresent {
+        /// Where.
+        namespace: Namespace<'a>,
+        /// Which key.
+        key: Key<'a>,
+    },
+    /// The namespace's last change has this revision; 0 = it does not exist.
+    NamespaceAt {
+        /// Which one.
+        namespace: Namespace<'a>,
+        /// Its revision.
+        revision: Revision,
+    },
+}
+
+impl<'a> Condition<'a> {
+    /// That the key is at `revision`, where 0 stands for absent.
+    pub fn at(namespace: Namespace<'a>, key: Key<'a>, revision: Revision) -> Self {
+        match revision {
+            0 => Self::KeyAbsent { namespace, key },
+            _ => Self::KeyAt { namespace, key, revision },
+        }
+    }
+
+    /// The namespace that it judges.
+    pub fn namespace(&self) -> &Namespace<'a> {
+        match self {
+            Self::KeyAt { namespace, .. }
+            | Self::KeyAbsent { namespace, .. }
+            | Self::KeyPresent { namespace, .. }
+            | Self::NamespaceAt { namespace, .. } => namespace,
+        }
+    }
+
+    /// The key that it judges; `None` when it judges the namespace whole.
+    pub fn key(&self) -> Option<&Key<'a>> {
+        match self {
+            Self::KeyAt { key, .. } | Self::KeyAbsent { key, .. } | Self::KeyPresent { key, .. } => Some(key),
+            Self::NamespaceAt { .. } => None,
+        }
+    }
+}
+
+/// What became of one operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The revision that it took or, for an `ensure` that found the key live, met; 0 when there is none.
+    pub revision: Revision,
+    /// Whether it changed something.
+    pub written: bool,
+    /// The sum, for an `add`.
+    pub integer: Option<i64>,
+}
+
+/// Operations that are carried out together or not at all, if all conditions hold.
+///
+/// # Example
+/// ```
+/// use swarmstate::{Batch, Condition, Key, Memory, Namespace, Store, StoreExt};
+///
+/// let store = Memory::new();
+/// let (jobs, key) = (Namespace::new("jobs")?, Key::new("next")?);
+/// let seen = store.set("jobs", "next", 7)?;
+/// let mut batch = Batch::new();
+/// batch.delete(jobs.borrow(), key.borrow()).require(Condition::at(jobs, key, seen));
+/// assert!(store.write(&batch)?[0].written);
+/// # Ok::<(), swarmstate::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Batch<'a> {
+    operations: Vec<Operation<'a>>,
+    conditions: Vec<Condition<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch that does nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a condition.
+    pub fn require(&mut self, condition: Condition<'a>) -> &mut Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// Adds an operation.
+    pub fn push(&mut self, operation: Operation<'a>) -> &mut Self {
+        self.operations.push(operation);
+        self
+    }
+
+    /// Adds [`Operation::Set`].
+    pub fn set(&mut self, namespace: Namespace<'a>, key: Key<'a>, value: Value<'a>, expiry: Expiry) -> &mut Self {
+        self.push(Operation::Set { namespace, key, value, expiry })
+    }
+
+    /// Adds [`Operation::Delete`].
+    pub fn delete(&mut self, namespace: Namespace<'a>, key: Key<'a>) -> &mut Self {
+        self.push(Operation::Delete { namespace, key })
+    }
+
+    /// Adds [`Operation::Add`].
+    pub fn add(&mut self, namespace: Namespace<'a>, key: Key<'a>, by: i64, expiry: Expiry) -> &mut Self {
+        self.push(Operation::Add { namespace, key, by, expiry })
+    }
+
+    /// Adds [`Operation::Ensure`].
+    pub fn ensure(&mut self, namespace: Namespace<'a>, key: Key<'a>, value: Value<'a>, expiry: Expiry) -> &mut Self {
+        self.push(Operation::Ensure { namespace, key, value, expiry })
+    }
+
+    /// Adds [`Operation::Touch`].
+    pub fn touch(&mut self, namespace: Namespace<'a>, key: Key<'a>, expiry: Expiry) -> &mut Self {
+        self.push(Operation::Touch { namespace, key, expiry })
+    }
+
+    /// Adds [`Operation::DeleteNamespace`].
+    pub fn delete_namespace(&mut self, namespace: Namespace<'a>) -> &mut Self {
+        self.push(Operation::DeleteNamespace { namespace })
+    }
+
+    /// Adds [`Operation::CopyNamespace`].
+    pub fn copy_namespace(&mut self, source: Namespace<'a>, target: Namespace<'a>) -> &mut Self {
+        self.push(Operation::CopyNamespace { source, target })
+    }
+
+    /// The operations, in their order.
+    pub fn operations(&self) -> &[Operation<'a>] {
+        &self.operations
+    }
+
+    /// The conditions, in their order.
+    pub fn conditions(&self) -> &[Condition<'a>] {
+        &self.conditions
+    }
+
+    /// Checks all that can be known without the store's state.
+    ///
+    /// # Cost
+    /// O(operations), and one hash of each name where there is more than one.
+    ///
+    /// # Errors
+    /// `TooLarge` above a limit, `Invalid` for names that meet or a value that is not of its kind, `Unsupported` for several
+    /// namespaces where the engine cannot change them in one instant.
+    pub fn check(&self, capabilities: &Capabilities) -> Result<()> {
+        let (count, most) = (self.operations.len(), capabilities.max_batch_operations);
+        if count > most {
+            return Err(Error::TooLarge { what: "a batch in operations".into(), size: count as u64, limit: most as u64 });
+        }
+        let mut size = 0;
+        for operation in &self.operations {
+            operation.check(capabilities)?;
+            size += operation.size_bytes();
+        }
+        let limit = capabilities.max_batch_bytes;
+        if size > limit {
+            return Err(Error::TooLarge { what: "a batch in bytes".into(), size, limit });
+        }
+        if !capabilities.atomic_across_namespaces {
+            self.check_one_namespace(capabilities)?;
+        }
+        if count > 1 { self.check_names() } else { Ok(()) }
+    }
+
+    fn check_one_namespace(&self, capabilities: &Capabilities) -> Result<()> {
+        let operations = self.operations.iter().map(Operation::namespace);
+        let mut all = operations.chain(self.conditions.iter().map(Condition::namespace));
+        let Some(first) = all.next() else { return Ok(()) };
+        match all.find(|other| *other != first) {
+            None => Ok(()),
+            Some(other) => Err(Error::unsupported(format!(
+                "{} cannot change the namespaces {:?} and {:?} in one batch; write one batch for each",
+                capabilities.engine,
+                first.as_str(),
+                other.as_str()
+            ))),
+        }
+    }
+
+    /// Each key at most once, and a namespace either whole or by keys.
+    fn check_names(&self) -> Result<()> {
+        let mut keys = HashSet::with_capacity_and_hasher(self.operations.len(), RandomState::default());
+        let mut whole = HashSet::with_hasher(RandomState::default());
+        for operation in &self.operations {
+            let namespace = operation.namespace().as_str();
+            let is_new = match operation.key() {
+                Some(key) => keys.insert((namespace, key.as_str())),
+                None => whole.insert(namespace),
+            };
+            if !is_new {
+                return Err(named_twice(operation));
+            }
+        }
+        match keys.iter().find(|(namespace, _)| whole.contains(namespace)).filter(|_| !whole.is_empty()) {
+            None => Ok(()),
+            Some((namespace, key)) => Err(Error::invalid(format!(
+                "a batch changes namespace {namespace:?} as a whole and its key {key:?} as well; write two batches"
+            ))),
+        }
+    }
+}
+
+#[cold]
+fn named_twice(operation: &Operation<'_>) -> Error {
+    let namespace = operation.namespace().as_str();
+    Error::invalid(match operation.key() {
+        Some(key) => format!("a batch names key {:?} in namespace {namespace:?} twice", key.as_str()),
+        None => format!("a batch changes namespace {namespace:?} as a whole twice"),
+    })
+}
