@@ -12,7 +12,7 @@ use super::Capabilities;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
-use crate::msgpack;
+use crate::msgpack::{self, Lead};
 use crate::value::{Kind, Revision, Value};
 
 /// When an entry goes.
@@ -168,9 +168,21 @@ impl<'a> Operation<'a> {
 fn is_of_its_kind(value: &Value<'_>) -> bool {
     match value.kind() {
         Kind::Json => !value.as_bytes().is_empty(),
-        Kind::Integer => msgpack::read_shortest_i64(value.as_bytes()).is_some(),
-        kind => msgpack::kind_of(value.as_bytes()) == Some(kind),
+        Kind::Integer => is_shortest_integer(value.as_bytes()),
+        Kind::String => msgpack::kind_of(value.as_bytes()) == Lead::Str,
+        Kind::Bytes => msgpack::kind_of(value.as_bytes()) == Lead::Bin,
     }
+}
+
+fn is_shortest_integer(bytes: &[u8]) -> bool {
+    msgpack::read_integer(bytes).is_some_and(|integer| bytes.len() == 1 || *encode_integer(integer).as_bytes() == *bytes)
+}
+
+/// An integer as a value: its shortest msgpack form.
+pub(crate) fn encode_integer(integer: i64) -> Value<'static> {
+    let mut bytes = Vec::with_capacity(9);
+    msgpack::write_integer(&mut bytes, integer);
+    Value::shared(Kind::Integer, bytes)
 }
 
 #[cold]

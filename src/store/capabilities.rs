@@ -2,8 +2,8 @@
 //!
 //! An engine that claims an ability must pass its contract cases; one that does not must answer `Unsupported`.
 
-/// The largest value that any engine accepts, in bytes of msgpack.
-pub const MAX_VALUE_BYTES: u64 = 256 * 1024 * 1024;
+/// The largest value that any engine accepts.
+const MAX_VALUE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What an engine can do, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]

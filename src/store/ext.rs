@@ -3,33 +3,36 @@
 use std::time::Duration;
 
 use super::{Condition, Expiry, Operation, Store};
+use super::batch::encode_integer;
 use crate::error::Result;
 use crate::key::{Key, Namespace};
-use crate::msgpack;
+use crate::msgpack::{self, TooLong};
 use crate::value::{Kind, Revision, Value};
 
 impl From<i64> for Value<'static> {
     fn from(integer: i64) -> Self {
-        let mut bytes = Vec::with_capacity(9);
-        msgpack::write_i64(&mut bytes, integer);
-        Value::shared(Kind::Integer, bytes)
+        encode_integer(integer)
     }
 }
 
 impl From<&str> for Value<'static> {
     fn from(text: &str) -> Self {
-        let mut bytes = Vec::with_capacity(text.len() + 5);
-        msgpack::write_str(&mut bytes, text);
-        Value::shared(Kind::String, bytes)
+        encode_text(Kind::String, text.as_bytes(), msgpack::write_str_head)
     }
 }
 
 impl From<&[u8]> for Value<'static> {
     fn from(raw: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(raw.len() + 5);
-        msgpack::write_bin(&mut bytes, raw);
-        Value::shared(Kind::Bytes, bytes)
+        encode_text(Kind::Bytes, raw, msgpack::write_bin_head)
     }
+}
+
+/// What msgpack has no head for goes without: it is above every limit, and a store refuses it for its size.
+fn encode_text(kind: Kind, text: &[u8], write_head: fn(&mut Vec<u8>, usize) -> std::result::Result<(), TooLong>) -> Value<'static> {
+    let mut bytes = Vec::with_capacity(text.len() + 5);
+    let _ = write_head(&mut bytes, text.len());
+    bytes.extend_from_slice(text);
+    Value::shared(kind, bytes)
 }
 
 /// Conveniences that every [`Store`] has. Names are plain text here, and checked.

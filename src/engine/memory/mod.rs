@@ -146,7 +146,7 @@ impl Memory {
     /// Reads a clone of the root, which may take long.
     fn read_long<R>(&self, work: impl FnOnce(Moment<'_>) -> R) -> Result<R> {
         let view = View { root: self.root()?, at: self.now() };
-        Ok(work(Moment { root: &view.root, at: view.at }))
+        Ok(work(view.moment()))
     }
 
     fn now(&self) -> Timestamp {

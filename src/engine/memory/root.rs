@@ -208,6 +208,14 @@ impl Root {
         self.usage.entries
     }
 
+    /// Whether dropping this root frees next to nothing, because another root holds the same nodes.
+    pub(super) fn is_shared(&self) -> bool {
+        match self.spaces.len() {
+            1 => self.spaces.first().is_some_and(|space| !space.0.is_unique()),
+            _ => self.spaces.is_shared(),
+        }
+    }
+
     /// What is live at `now`.
     ///
     /// # Cost
@@ -225,16 +233,6 @@ impl Root {
     fn due_spaces(&self, now: Timestamp) -> impl Iterator<Item = &Space> {
         let due = self.earliest.iter().take_while(move |moment| moment.at() <= now);
         due.filter_map(|moment| self.spaces.get(moment.name()))
-    }
-
-    /// Whether anything is due at `now`.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.earliest.first().is_some_and(|moment| moment.at() <= now)
-    }
-
-    /// Whether anything can ever be due.
-    pub(super) fn can_expire(&self) -> bool {
-        !self.earliest.is_empty()
     }
 
     /// Writes an entry; `stamp` is given what is stored under the key.

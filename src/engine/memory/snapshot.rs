@@ -44,7 +44,7 @@ impl Drop for View {
 
 /// Drops a root; one whose nodes are shared costs nothing.
 pub(super) fn retire_root(root: Root) {
-    let entries = if root.spaces.is_shared() { 0 } else { root.stored_entries() };
+    let entries = if root.is_shared() { 0 } else { root.stored_entries() };
     retire(root, entries);
 }
 
@@ -96,42 +96,48 @@ fn in_range<'m, L: Leaf>(map: &'m Map<L>, range: &Range<'_>) -> Box<dyn Iterator
 }
 
 macro_rules! read_at_one_moment {
-    ($type:ty, $moment:expr) => {
+    ($type:ty) => {
         impl Reader for $type {
             fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
-                Ok($moment(self).get(namespace, key))
+                Ok(self.moment().get(namespace, key))
             }
 
             fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-                Ok(pairs.iter().map(|(namespace, key)| $moment(self).get(namespace, key)).collect())
+                Ok(pairs.iter().map(|(namespace, key)| self.moment().get(namespace, key)).collect())
             }
 
             fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-                Ok($moment(self).entries(namespace, range))
+                Ok(self.moment().entries(namespace, range))
             }
 
             fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-                Ok($moment(self).keys(namespace, range))
+                Ok(self.moment().keys(namespace, range))
             }
 
             fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-                Ok($moment(self).namespaces(range))
+                Ok(self.moment().namespaces(range))
             }
 
             fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-                Ok($moment(self).namespace(namespace))
+                Ok(self.moment().namespace(namespace))
             }
 
             fn usage(&self) -> Result<Usage> {
-                let Moment { root, at } = $moment(self);
+                let Moment { root, at } = self.moment();
                 Ok(root.usage_at(at))
             }
         }
     };
 }
 
-read_at_one_moment!(View, |view: &Self| Moment { root: &view.root, at: view.at });
-read_at_one_moment!(MemorySnapshot, |snapshot: &Self| snapshot.moment());
+read_at_one_moment!(View);
+read_at_one_moment!(MemorySnapshot);
+
+impl View {
+    pub(super) fn moment(&self) -> Moment<'_> {
+        Moment { root: &self.root, at: self.at }
+    }
+}
 
 impl MemorySnapshot {
     /// What was due was removed when it was taken, so nothing in it expires at that moment.

@@ -176,9 +176,7 @@ fn carry_out(root: &mut Root, operation: &Operation<'_>, plan: Plan, now: Timest
             }
         }
         (Plan::Store { sum, expires_at }, Some(key)) => {
-            let mut bytes = [0; 9];
-            let value = Value::borrowed(Kind::Integer, msgpack::shortest_i64(sum, &mut bytes));
-            put(root, namespace, key, &value, (revision, now, expires_at), garbage);
+            put(root, namespace, key, &Value::from(sum), (revision, now, expires_at), garbage);
             integer = Some(sum);
         }
         (Plan::Touch { entry, expires_at }, _) => {
