@@ -6,7 +6,7 @@
 
 /// Runs work that waits, or takes long, as the caller of a store wants it run.
 #[derive(Clone, Copy)]
-pub struct Waiting(fn(&mut dyn FnMut()));
+pub struct Waiting(fn(&mut (dyn FnMut() + Send)));
 
 impl Waiting {
     /// Just runs the work.
@@ -15,12 +15,12 @@ impl Waiting {
     }
 
     /// Runs the work inside `around`, which calls it exactly once.
-    pub const fn around(around: fn(&mut dyn FnMut())) -> Self {
+    pub const fn around(around: fn(&mut (dyn FnMut() + Send))) -> Self {
         Self(around)
     }
 
     /// Runs `work` and returns what it returns.
-    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn run<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
         let mut work = Some(work);
         let mut result = None;
         (self.0)(&mut || result = work.take().map(|work| work()));

@@ -175,7 +175,8 @@ fn is_of_its_kind(value: &Value<'_>) -> bool {
 }
 
 fn is_shortest_integer(bytes: &[u8]) -> bool {
-    msgpack::read_integer(bytes).is_some_and(|integer| bytes.len() == 1 || *encode_integer(integer).as_bytes() == *bytes)
+    msgpack::read_integer(bytes)
+        .is_some_and(|integer| bytes.len() == 1 || *encode_integer(integer).as_bytes() == *bytes)
 }
 
 /// An integer as a value: its shortest msgpack form.
@@ -359,7 +360,11 @@ impl<'a> Batch<'a> {
     pub fn check(&self, capabilities: &Capabilities) -> Result<()> {
         let (count, most) = (self.operations.len(), capabilities.max_batch_operations);
         if count > most {
-            return Err(Error::TooLarge { what: "a batch in operations".into(), size: count as u64, limit: most as u64 });
+            return Err(Error::TooLarge {
+                what: "a batch in operations".into(),
+                size: count as u64,
+                limit: most as u64,
+            });
         }
         let mut size = 0;
         for operation in &self.operations {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Condition, Expiry, Operation, Store};
 use super::batch::encode_integer;
+use super::{Condition, Expiry, Operation, Store};
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::msgpack::{self, TooLong};
@@ -28,7 +28,11 @@ impl From<&[u8]> for Value<'static> {
 }
 
 /// What msgpack has no head for goes without: it is above every limit, and a store refuses it for its size.
-fn encode_text(kind: Kind, text: &[u8], write_head: fn(&mut Vec<u8>, usize) -> std::result::Result<(), TooLong>) -> Value<'static> {
+fn encode_text(
+    kind: Kind,
+    text: &[u8],
+    write_head: fn(&mut Vec<u8>, usize) -> std::result::Result<(), TooLong>,
+) -> Value<'static> {
     let mut bytes = Vec::with_capacity(text.len() + 5);
     let _ = write_head(&mut bytes, text.len());
     bytes.extend_from_slice(text);
@@ -72,7 +76,13 @@ pub trait StoreExt: Store {
     ///
     /// # Errors
     /// As [`Store::write`]; `Conflict` when the key is at another revision.
-    fn replace<'v>(&self, namespace: &str, key: &str, value: impl Into<Value<'v>>, expected: Revision) -> Result<Revision> {
+    fn replace<'v>(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: impl Into<Value<'v>>,
+        expected: Revision,
+    ) -> Result<Revision> {
         let (namespace, key) = address(namespace, key)?;
         let condition = Condition::at(namespace.clone(), key.clone(), expected);
         let operation = Operation::Set { namespace, key, value: value.into(), expiry: Expiry::Never };

@@ -204,7 +204,7 @@ pub trait Store: Reader {
     ///
     /// # Errors
     /// As [`Reader::get`].
-    fn history(&self) -> Result<Vec<SnapshotInfo>>;
+    fn history(&self) -> Result<Vec<Arc<dyn Snapshot>>>;
 
     /// A retained snapshot.
     ///

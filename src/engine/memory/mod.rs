@@ -23,8 +23,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
 use crate::store::{
-    Batch, Capabilities, Condition, NamespaceInfo, Operation, Outcome, Range, Reader, Snapshot, SnapshotId, SnapshotInfo,
-    Store, Usage,
+    Batch, Capabilities, Condition, NamespaceInfo, Operation, Outcome, Range, Reader, Snapshot, SnapshotId,
+    SnapshotInfo, Store, Usage,
 };
 use crate::value::Entry;
 use crate::waiting::Waiting;
@@ -113,7 +113,7 @@ impl Memory {
     }
 
     /// Runs `work` on the state with the lock shared; it must be a matter of nanoseconds.
-    fn read<R>(&self, work: impl FnOnce(&State) -> R) -> Result<R> {
+    fn read<R: Send>(&self, work: impl FnOnce(&State) -> R + Send) -> Result<R> {
         let run = |state: &State| if state.is_closed { Err(closed()) } else { Ok(work(state)) };
         match self.shared.state.try_read() {
             Some(state) => run(&state),
@@ -122,7 +122,7 @@ impl Memory {
     }
 
     /// Runs `work` on the state with the lock taken alone; what it throws away is dropped after.
-    fn change<R>(&self, work: impl FnOnce(&mut State, Timestamp, &mut Garbage) -> Result<R>) -> Result<R> {
+    fn change<R: Send>(&self, work: impl FnOnce(&mut State, Timestamp, &mut Garbage) -> Result<R> + Send) -> Result<R> {
         let mut garbage = Garbage::default();
         let run = |state: &mut State| match state.is_closed {
             true => Err(closed()),
@@ -147,6 +147,10 @@ impl Memory {
     fn read_long<R>(&self, work: impl FnOnce(Moment<'_>) -> R) -> Result<R> {
         let view = View { root: self.root()?, at: self.now() };
         Ok(work(view.moment()))
+    }
+
+    fn snapshot_of(&self, kept: Arc<Kept>) -> Arc<dyn Snapshot> {
+        Arc::new(MemorySnapshot { kept, waiting: self.waiting })
     }
 
     fn now(&self) -> Timestamp {
@@ -233,7 +237,7 @@ impl Store for Memory {
             Ok(state.keep(now, self.shared.options.max_history))
         })?;
         drop(dropped);
-        Ok(Arc::new(MemorySnapshot { kept, waiting: self.waiting }))
+        Ok(self.snapshot_of(kept))
     }
 
     fn view(&self) -> Result<Arc<dyn Reader>> {
@@ -242,7 +246,9 @@ impl Store for Memory {
 
     fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
         let Some(snapshot) = snapshot.downcast::<MemorySnapshot>() else {
-            return Err(Error::unsupported("a memory store cannot restore another engine's snapshot; copy it into an empty store (`ss.copy`)"));
+            return Err(Error::unsupported(
+                "a memory store cannot restore another engine's snapshot; copy it into an empty store (`ss.copy`)",
+            ));
         };
         let root = snapshot.kept.root.clone();
         let old = self.change(|state, _, _| Ok(std::mem::replace(&mut state.root, root)))?;
@@ -250,15 +256,15 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn history(&self) -> Result<Vec<SnapshotInfo>> {
-        let kept = self.read(|state| state.history.clone())?;
-        Ok(kept.iter().map(|kept| kept.info.clone()).collect())
+    fn history(&self) -> Result<Vec<Arc<dyn Snapshot>>> {
+        let history = self.read(|state| state.history.clone())?;
+        Ok(history.into_iter().map(|kept| self.snapshot_of(kept)).collect())
     }
 
     fn snapshot_by_id(&self, id: SnapshotId) -> Result<Arc<dyn Snapshot>> {
         let kept = self.read(|state| state.position(id).map(|at| state.history[at].clone()))?;
         let kept = kept.ok_or_else(|| Error::not_found(format!("snapshot {id}")))?;
-        Ok(Arc::new(MemorySnapshot { kept, waiting: self.waiting }))
+        Ok(self.snapshot_of(kept))
     }
 
     fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {

@@ -133,10 +133,7 @@ impl Space {
     /// O(due entries).
     pub(super) fn usage_at(&self, now: Timestamp) -> Usage {
         let due = self.due(now);
-        Usage {
-            entries: self.0.usage.entries - due.entries,
-            size_bytes: self.0.usage.size_bytes - due.size_bytes,
-        }
+        Usage { entries: self.0.usage.entries - due.entries, size_bytes: self.0.usage.size_bytes - due.size_bytes }
     }
 
     /// Whether any entry is live at `now`.

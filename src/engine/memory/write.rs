@@ -48,7 +48,8 @@ pub(super) fn apply(
 }
 
 fn judge(root: &Root, condition: &Condition<'_>, position: usize, now: Timestamp) -> Result<()> {
-    let revision_of = |namespace: &Namespace<'_>, key: &Key<'_>| live(root, namespace, key, now).map_or(0, Entry::revision);
+    let revision_of =
+        |namespace: &Namespace<'_>, key: &Key<'_>| live(root, namespace, key, now).map_or(0, Entry::revision);
     let (actual, expected, holds) = match condition {
         Condition::KeyAt { namespace, key, revision } => {
             let actual = revision_of(namespace, key);
@@ -70,7 +71,8 @@ fn judge(root: &Root, condition: &Condition<'_>, position: usize, now: Timestamp
     if holds {
         return Ok(());
     }
-    let (namespace, key) = (condition.namespace().as_str().to_owned(), condition.key().map(|key| key.as_str().to_owned()));
+    let (namespace, key) =
+        (condition.namespace().as_str().to_owned(), condition.key().map(|key| key.as_str().to_owned()));
     Err(Box::new(Conflict { namespace, key, expected, actual, position }).into())
 }
 
