@@ -1,1 +1,572 @@
-//! Checks, walks and splits msgpack bytes.
+//! Msgpack bytes: what is well formed, what stands where, and how short forms are written.
+//!
+//! The format is <https://github.com/msgpack/msgpack/blob/master/spec.md>; [`marker`] and [`Reader::item`] are the only place that
+//! knows its marker bytes. Nothing here recurses, and nothing is allocated by what a header promises: an array or a map whose
+//! count exceeds the bytes that remain is malformed at its header. Knows nothing of Python; `py/codec.rs` builds on it.
+
+/// The deepest nesting that a value may have; a list inside a list is two levels.
+pub const MAX_DEPTH: usize = 256;
+
+/// The first bytes of items, as the format names them.
+#[allow(missing_docs)]
+pub mod marker {
+    pub const POSITIVE_FIXINT_MAX: u8 = 0x7f;
+    pub const FIXMAP: u8 = 0x80;
+    pub const FIXMAP_MAX: u8 = 0x8f;
+    pub const FIXARRAY: u8 = 0x90;
+    pub const FIXARRAY_MAX: u8 = 0x9f;
+    pub const FIXSTR: u8 = 0xa0;
+    pub const FIXSTR_MAX: u8 = 0xbf;
+    pub const NIL: u8 = 0xc0;
+    pub const RESERVED: u8 = 0xc1;
+    pub const FALSE: u8 = 0xc2;
+    pub const TRUE: u8 = 0xc3;
+    pub const BIN8: u8 = 0xc4;
+    pub const BIN16: u8 = 0xc5;
+    pub const BIN32: u8 = 0xc6;
+    pub const EXT8: u8 = 0xc7;
+    pub const EXT16: u8 = 0xc8;
+    pub const EXT32: u8 = 0xc9;
+    pub const FLOAT32: u8 = 0xca;
+    pub const FLOAT64: u8 = 0xcb;
+    pub const UINT8: u8 = 0xcc;
+    pub const UINT16: u8 = 0xcd;
+    pub const UINT32: u8 = 0xce;
+    pub const UINT64: u8 = 0xcf;
+    pub const INT8: u8 = 0xd0;
+    pub const INT16: u8 = 0xd1;
+    pub const INT32: u8 = 0xd2;
+    pub const INT64: u8 = 0xd3;
+    pub const FIXEXT1: u8 = 0xd4;
+    pub const FIXEXT16: u8 = 0xd8;
+    pub const STR8: u8 = 0xd9;
+    pub const STR16: u8 = 0xda;
+    pub const STR32: u8 = 0xdb;
+    pub const ARRAY16: u8 = 0xdc;
+    pub const ARRAY32: u8 = 0xdd;
+    pub const MAP16: u8 = 0xde;
+    pub const MAP32: u8 = 0xdf;
+    pub const NEGATIVE_FIXINT: u8 = 0xe0;
+}
+
+/// Bytes that are not one msgpack value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed msgpack at byte {offset}: {what}")]
+pub struct Malformed {
+    /// Where the offending item starts.
+    pub offset: usize,
+    /// What is wrong with it, one clause.
+    pub what: &'static str,
+}
+
+/// A well-formed item that Python's codec does not carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Where the item starts.
+    pub offset: usize,
+    /// What it is, one clause.
+    pub what: &'static str,
+}
+
+/// A str, bin, array or map with more than 2³²−1 bytes or items, which the format cannot say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("longer than msgpack can say")]
+pub struct TooLong;
+
+/// What the first bytes of a value tell about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// An integer within `i64`.
+    Integer,
+    /// A str.
+    Str,
+    /// A bin.
+    Bin,
+    /// Anything else, integers above `i64::MAX` included.
+    Other,
+}
+
+/// One item: a scalar with its content, or the header of a container.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Item<'a> {
+    /// Nil.
+    Nil,
+    /// A boolean.
+    Bool(bool),
+    /// An integer of one of the unsigned forms.
+    Unsigned(u64),
+    /// An integer of one of the signed forms.
+    Signed(i64),
+    /// A float; the 32-bit form is widened.
+    Float(f64),
+    /// The bytes of a str; whether they are UTF-8 is for the caller to check.
+    Str(&'a [u8]),
+    /// The bytes of a bin.
+    Bin(&'a [u8]),
+    /// The header of an array of so many items.
+    Array(usize),
+    /// The header of a map of so many pairs.
+    Map(usize),
+    /// An extension: its type and its bytes.
+    Ext(i8, &'a [u8]),
+}
+
+/// The part that an item plays in what encloses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The value as a whole.
+    Root,
+    /// An item of an array.
+    Element,
+    /// A key of a map.
+    Key,
+    /// A value of a map.
+    Value,
+}
+
+/// One step of a [`Walk`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step<'a> {
+    /// Where the item starts.
+    pub offset: usize,
+    /// How many containers enclose the item.
+    pub depth: usize,
+    /// The part that it plays in the innermost of them.
+    pub role: Role,
+    /// The item.
+    pub item: Item<'a>,
+}
+
+/// Checks that `bytes` are exactly one well-formed value, and tells the first item in it that Python's codec refuses.
+///
+/// Well formed means: markers and lengths agree with the bytes, every str is UTF-8, no more than [`MAX_DEPTH`] levels, nothing
+/// follows. Refused are ext items, and map keys other than str, integer, bin, boolean and nil.
+///
+/// # Cost
+/// O(n) time; 24 bytes for each open container beyond the innermost.
+///
+/// # Errors
+/// [`Malformed`] names the first offending item.
+pub fn check(bytes: &[u8]) -> Result<Option<Foreign>, Malformed> {
+    let mut walk = Walk::new(bytes, 0);
+    let mut foreign = None;
+    while let Some(step) = walk.advance()? {
+        if let Item::Str(text) = step.item
+            && std::str::from_utf8(text).is_err()
+        {
+            return Err(Malformed { offset: step.offset, what: NOT_UTF8 });
+        }
+        if foreign.is_none() {
+            foreign = refusal(&step).map(|what| Foreign { offset: step.offset, what });
+        }
+    }
+    match walk.offset() {
+        end if end == bytes.len() => Ok(foreign),
+        end => Err(Malformed { offset: end, what: TRAILING }),
+    }
+}
+
+/// Returns where the value that starts at `from` ends, without looking into strings.
+///
+/// # Cost
+/// O(items) time.
+///
+/// # Errors
+/// [`Malformed`] when no well-formed value starts there.
+pub fn skip(bytes: &[u8], from: usize) -> Result<usize, Malformed> {
+    let mut walk = Walk::new(bytes, from);
+    while walk.advance()?.is_some() {}
+    Ok(walk.offset())
+}
+
+/// Tells what kind of value starts with these bytes; looks at no more than two.
+pub fn kind_of(bytes: &[u8]) -> Lead {
+    use marker::*;
+    match (bytes.first(), bytes.get(1)) {
+        (Some(&UINT64), Some(0x80..)) => Lead::Other,
+        (Some(0..=POSITIVE_FIXINT_MAX | UINT8..=INT64 | NEGATIVE_FIXINT..), _) => Lead::Integer,
+        (Some(FIXSTR..=FIXSTR_MAX | STR8..=STR32), _) => Lead::Str,
+        (Some(BIN8..=BIN32), _) => Lead::Bin,
+        _ => Lead::Other,
+    }
+}
+
+/// Reads a value that is one integer within `i64`, of any form; `None` for everything else.
+pub fn read_integer(bytes: &[u8]) -> Option<i64> {
+    let mut reader = Reader::new(bytes, 0);
+    let integer = match reader.item().ok()? {
+        Item::Unsigned(integer) => i64::try_from(integer).ok()?,
+        Item::Signed(integer) => integer,
+        _ => return None,
+    };
+    reader.is_at_end().then_some(integer)
+}
+
+/// Writes nil.
+#[inline]
+pub fn write_nil(out: &mut Vec<u8>) {
+    out.push(marker::NIL);
+}
+
+/// Writes a boolean.
+#[inline]
+pub fn write_bool(out: &mut Vec<u8>, value: bool) {
+    out.push(if value { marker::TRUE } else { marker::FALSE });
+}
+
+/// Writes an integer in its shortest form; what is not negative takes an unsigned one.
+#[inline]
+pub fn write_integer(out: &mut Vec<u8>, value: i64) {
+    match value {
+        0.. => write_u64(out, value as u64),
+        -32..=-1 => out.push(value as u8),
+        -0x80..=-33 => out.extend_from_slice(&[marker::INT8, value as u8]),
+        -0x8000..=-0x81 => write_marked(out, marker::INT16, (value as i16).to_be_bytes()),
+        -0x8000_0000..=-0x8001 => write_marked(out, marker::INT32, (value as i32).to_be_bytes()),
+        _ => write_marked(out, marker::INT64, value.to_be_bytes()),
+    }
+}
+
+/// Writes an unsigned integer in its shortest form.
+#[inline]
+pub fn write_u64(out: &mut Vec<u8>, value: u64) {
+    match value {
+        0..=0x7f => out.push(value as u8),
+        0x80..=0xff => out.extend_from_slice(&[marker::UINT8, value as u8]),
+        0x100..=0xffff => write_marked(out, marker::UINT16, (value as u16).to_be_bytes()),
+        0x1_0000..=0xffff_ffff => write_marked(out, marker::UINT32, (value as u32).to_be_bytes()),
+        _ => write_marked(out, marker::UINT64, value.to_be_bytes()),
+    }
+}
+
+/// Writes a float in the 64-bit form.
+#[inline]
+pub fn write_f64(out: &mut Vec<u8>, value: f64) {
+    write_marked(out, marker::FLOAT64, value.to_be_bytes());
+}
+
+/// Writes a str.
+///
+/// # Errors
+/// [`TooLong`] from 4 GiB up; nothing is written.
+pub fn write_str(out: &mut Vec<u8>, text: &str) -> Result<(), TooLong> {
+    write_str_head(out, text.len())?;
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+/// Writes a bin.
+///
+/// # Errors
+/// [`TooLong`] from 4 GiB up; nothing is written.
+pub fn write_bin(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TooLong> {
+    write_bin_head(out, bytes.len())?;
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Writes the header of a str of so many bytes, which the caller appends.
+///
+/// # Errors
+/// [`TooLong`] from 4 GiB up; nothing is written.
+#[inline]
+pub fn write_str_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
+    match u32::try_from(length).map_err(|_| TooLong)? {
+        length @ 0..=31 => out.push(marker::FIXSTR | length as u8),
+        length @ 32..=0xff => out.extend_from_slice(&[marker::STR8, length as u8]),
+        length => write_long_head(out, marker::STR16, marker::STR32, length),
+    }
+    Ok(())
+}
+
+/// Writes the header of a bin of so many bytes, which the caller appends.
+///
+/// # Errors
+/// [`TooLong`] from 4 GiB up; nothing is written.
+#[inline]
+pub fn write_bin_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
+    match u32::try_from(length).map_err(|_| TooLong)? {
+        length @ 0..=0xff => out.extend_from_slice(&[marker::BIN8, length as u8]),
+        length => write_long_head(out, marker::BIN16, marker::BIN32, length),
+    }
+    Ok(())
+}
+
+/// Writes the header of an array of so many items, which the caller appends.
+///
+/// # Errors
+/// [`TooLong`] from 2³² items up; nothing is written.
+#[inline]
+pub fn write_array_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
+    match u32::try_from(count).map_err(|_| TooLong)? {
+        count @ 0..=15 => out.push(marker::FIXARRAY | count as u8),
+        count => write_long_head(out, marker::ARRAY16, marker::ARRAY32, count),
+    }
+    Ok(())
+}
+
+/// Writes the header of a map of so many pairs, which the caller appends.
+///
+/// # Errors
+/// [`TooLong`] from 2³² pairs up; nothing is written.
+#[inline]
+pub fn write_map_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
+    match u32::try_from(count).map_err(|_| TooLong)? {
+        count @ 0..=15 => out.push(marker::FIXMAP | count as u8),
+        count => write_long_head(out, marker::MAP16, marker::MAP32, count),
+    }
+    Ok(())
+}
+
+/// Reads items one after the other; does not follow nesting.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the byte `from`.
+    pub fn new(bytes: &'a [u8], from: usize) -> Self {
+        Reader { bytes, offset: from }
+    }
+
+    /// Where the next item starts.
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether nothing is left.
+    #[inline]
+    pub fn is_at_end(&self) -> bool {
+        self.offset >= self.bytes.len()
+    }
+
+    /// Reads one scalar with its content, or one container's header.
+    ///
+    /// A count never exceeds the bytes that remain, so memory may be reserved by it.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes end inside the item, promise more than they hold, or start with the reserved marker. The
+    /// position is then unspecified.
+    #[inline]
+    pub fn item(&mut self) -> Result<Item<'a>, Malformed> {
+        let offset = self.offset;
+        let Some(&first) = self.bytes.get(offset) else { return Err(Malformed { offset, what: ENDS_EARLY }) };
+        self.offset = offset + 1;
+        match self.body(first) {
+            Some(item) => Ok(item),
+            None if first == marker::RESERVED => Err(Malformed { offset, what: NOT_A_MARKER }),
+            None => Err(Malformed { offset, what: PROMISES_MORE }),
+        }
+    }
+
+    /// Reads what belongs to the marker `first`; `None` when the bytes do not hold it.
+    #[inline(always)]
+    fn body(&mut self, first: u8) -> Option<Item<'a>> {
+        use marker::*;
+        Some(match first {
+            0..=POSITIVE_FIXINT_MAX => Item::Unsigned(u64::from(first)),
+            FIXMAP..=FIXMAP_MAX => Item::Map(self.count(usize::from(first & 0x0f), 2)?),
+            FIXARRAY..=FIXARRAY_MAX => Item::Array(self.count(usize::from(first & 0x0f), 1)?),
+            FIXSTR..=FIXSTR_MAX => Item::Str(self.take(usize::from(first & 0x1f))?),
+            NIL => Item::Nil,
+            RESERVED => return None,
+            FALSE => Item::Bool(false),
+            TRUE => Item::Bool(true),
+            BIN8..=BIN32 => Item::Bin(self.sized(first - BIN8)?),
+            EXT8..=EXT32 => {
+                let length = self.length(first - EXT8)?;
+                self.ext(length)?
+            }
+            FLOAT32 => Item::Float(f64::from(f32::from_be_bytes(self.fixed()?))),
+            FLOAT64 => Item::Float(f64::from_be_bytes(self.fixed()?)),
+            UINT8 => Item::Unsigned(u64::from(u8::from_be_bytes(self.fixed()?))),
+            UINT16 => Item::Unsigned(u64::from(u16::from_be_bytes(self.fixed()?))),
+            UINT32 => Item::Unsigned(u64::from(u32::from_be_bytes(self.fixed()?))),
+            UINT64 => Item::Unsigned(u64::from_be_bytes(self.fixed()?)),
+            INT8 => Item::Signed(i64::from(i8::from_be_bytes(self.fixed()?))),
+            INT16 => Item::Signed(i64::from(i16::from_be_bytes(self.fixed()?))),
+            INT32 => Item::Signed(i64::from(i32::from_be_bytes(self.fixed()?))),
+            INT64 => Item::Signed(i64::from_be_bytes(self.fixed()?)),
+            FIXEXT1..=FIXEXT16 => self.ext(1 << (first - FIXEXT1))?,
+            STR8..=STR32 => Item::Str(self.sized(first - STR8)?),
+            ARRAY16..=ARRAY32 => {
+                let count = self.length(first - ARRAY16 + 1)?;
+                Item::Array(self.count(count, 1)?)
+            }
+            MAP16..=MAP32 => {
+                let count = self.length(first - MAP16 + 1)?;
+                Item::Map(self.count(count, 2)?)
+            }
+            NEGATIVE_FIXINT.. => Item::Signed(i64::from(first as i8)),
+        })
+    }
+
+    #[inline]
+    fn ext(&mut self, length: usize) -> Option<Item<'a>> {
+        let [kind] = self.fixed()?;
+        Some(Item::Ext(kind as i8, self.take(length)?))
+    }
+
+    #[inline]
+    fn sized(&mut self, form: u8) -> Option<&'a [u8]> {
+        let length = self.length(form)?;
+        self.take(length)
+    }
+
+    /// Reads a length of 1, 2 or 4 bytes: the forms that the format orders so behind each other.
+    #[inline]
+    fn length(&mut self, form: u8) -> Option<usize> {
+        Some(match form {
+            0 => usize::from(u8::from_be_bytes(self.fixed()?)),
+            1 => usize::from(u16::from_be_bytes(self.fixed()?)),
+            _ => u32::from_be_bytes(self.fixed()?) as usize,
+        })
+    }
+
+    /// Lets a count pass that the remaining bytes can hold, at one byte an item at least.
+    #[inline]
+    fn count(&self, count: usize, items_each: usize) -> Option<usize> {
+        (count <= (self.bytes.len() - self.offset) / items_each).then_some(count)
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let taken = self.bytes.get(self.offset..)?.get(..length)?;
+        self.offset += length;
+        Some(taken)
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = *self.bytes.get(self.offset..)?.first_chunk::<N>()?;
+        self.offset += N;
+        Some(taken)
+    }
+}
+
+/// Steps through every item of one value in the order of the bytes, keeping track of nesting.
+#[derive(Debug, Clone)]
+pub struct Walk<'a> {
+    reader: Reader<'a>,
+    /// The innermost open container, or the root.
+    innermost: Frame,
+    enclosing: Vec<Frame>,
+}
+
+/// A container whose items are being read, and how many of them are still to come.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    left: usize,
+    kind: FrameKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FrameKind {
+    Root,
+    Array,
+    Map,
+}
+
+impl<'a> Walk<'a> {
+    /// Walks the value that starts at the byte `from`.
+    pub fn new(bytes: &'a [u8], from: usize) -> Self {
+        let root = Frame { left: 1, kind: FrameKind::Root };
+        Walk { reader: Reader::new(bytes, from), innermost: root, enclosing: Vec::new() }
+    }
+
+    /// Where the next item starts; after the last one, where the value ends.
+    pub fn offset(&self) -> usize {
+        self.reader.offset()
+    }
+
+    /// Reads the next item; `None` after the last.
+    ///
+    /// # Errors
+    /// [`Malformed`] when no item stands there, or one is nested deeper than [`MAX_DEPTH`]. The walk is then over.
+    pub fn advance(&mut self) -> Result<Option<Step<'a>>, Malformed> {
+        while self.innermost.left == 0 {
+            let Some(frame) = self.enclosing.pop() else { return Ok(None) };
+            self.innermost = frame;
+        }
+        let role = self.innermost.next_role();
+        let depth = self.enclosing.len();
+        let offset = self.reader.offset();
+        let item = self.reader.item()?;
+        self.innermost.left -= 1;
+        match item {
+            Item::Array(count) => self.enter(Frame { left: count, kind: FrameKind::Array }, offset)?,
+            Item::Map(pairs) => self.enter(Frame { left: 2 * pairs, kind: FrameKind::Map }, offset)?,
+            _ => {}
+        }
+        Ok(Some(Step { offset, depth, role, item }))
+    }
+
+    fn enter(&mut self, frame: Frame, offset: usize) -> Result<(), Malformed> {
+        if self.enclosing.len() == MAX_DEPTH {
+            return Err(Malformed { offset, what: TOO_DEEP });
+        }
+        self.enclosing.push(std::mem::replace(&mut self.innermost, frame));
+        Ok(())
+    }
+}
+
+impl Frame {
+    fn next_role(self) -> Role {
+        match self.kind {
+            FrameKind::Root => Role::Root,
+            FrameKind::Array => Role::Element,
+            FrameKind::Map if self.left.is_multiple_of(2) => Role::Key,
+            FrameKind::Map => Role::Value,
+        }
+    }
+}
+
+/// Why an item cannot pass Python's codec; `None` for one that can.
+fn refusal(step: &Step<'_>) -> Option<&'static str> {
+    match step {
+        Step { item: Item::Ext(..), .. } => Some(EXT),
+        Step { role: Role::Key, item, .. } => refused_key(item),
+        _ => None,
+    }
+}
+
+/// Why an item is no key in Python's codec; `None` for one that is.
+pub(crate) fn refused_key(item: &Item<'_>) -> Option<&'static str> {
+    match item {
+        Item::Ext(..) => Some(EXT),
+        Item::Float(_) => Some("a float is not a map key"),
+        Item::Array(_) => Some("an array is not a map key"),
+        Item::Map(_) => Some("a map is not a map key"),
+        _ => None,
+    }
+}
+
+/// The clause for an extension.
+pub(crate) const EXT: &str = "ext types are not supported";
+/// The clause for a value that nests too deep.
+pub(crate) const TOO_DEEP: &str = "nested deeper than 256 levels";
+/// The clause for a str whose bytes are not UTF-8.
+pub(crate) const NOT_UTF8: &str = "str is not utf-8";
+/// The clause for bytes behind a complete value.
+pub(crate) const TRAILING: &str = "more bytes follow the value";
+const ENDS_EARLY: &str = "the value ends early";
+const PROMISES_MORE: &str = "the item promises more than remains";
+const NOT_A_MARKER: &str = "0xc1 is not a marker";
+
+#[inline]
+fn write_marked<const N: usize>(out: &mut Vec<u8>, first: u8, payload: [u8; N]) {
+    out.reserve(1 + N);
+    out.push(first);
+    out.extend_from_slice(&payload);
+}
+
+#[inline]
+fn write_long_head(out: &mut Vec<u8>, short: u8, long: u8, length: u32) {
+    match u16::try_from(length) {
+        Ok(length) => write_marked(out, short, length.to_be_bytes()),
+        Err(_) => write_marked(out, long, length.to_be_bytes()),
+    }
+}
