@@ -2,5 +2,13 @@
 
 use pyo3::prelude::*;
 
-#[pymodule]
-mod _core {}
+mod bytes;
+mod codec;
+mod fault;
+
+// The codec borrows references from lists and dicts, which only the GIL keeps alive.
+#[pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use super::bytes::{dumps, loads};
+}
