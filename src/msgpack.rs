@@ -215,7 +215,7 @@ pub fn write_bool(out: &mut Vec<u8>, value: bool) {
 }
 
 /// Writes an integer in its shortest form; what is not negative takes an unsigned one.
-#[inline]
+#[inline(always)]
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
     match value {
         0.. => write_u64(out, value as u64),
@@ -228,7 +228,7 @@ pub fn write_integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Writes an unsigned integer in its shortest form.
-#[inline]
+#[inline(always)]
 pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     match value {
         0..=0x7f => out.push(value as u8),
@@ -240,7 +240,7 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Writes a float in the 64-bit form.
-#[inline]
+#[inline(always)]
 pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     write_marked(out, marker::FLOAT64, value.to_be_bytes());
 }
@@ -269,7 +269,7 @@ pub fn write_bin(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 4 GiB up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_str_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
     match u32::try_from(length).map_err(|_| TooLong)? {
         length @ 0..=31 => out.push(marker::FIXSTR | length as u8),
@@ -283,7 +283,7 @@ pub fn write_str_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 4 GiB up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_bin_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
     match u32::try_from(length).map_err(|_| TooLong)? {
         length @ 0..=0xff => out.extend_from_slice(&[marker::BIN8, length as u8]),
@@ -296,7 +296,7 @@ pub fn write_bin_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 2³² items up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_array_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
     match u32::try_from(count).map_err(|_| TooLong)? {
         count @ 0..=15 => out.push(marker::FIXARRAY | count as u8),
@@ -309,7 +309,7 @@ pub fn write_array_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> 
 ///
 /// # Errors
 /// [`TooLong`] from 2³² pairs up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_map_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
     match u32::try_from(count).map_err(|_| TooLong)? {
         count @ 0..=15 => out.push(marker::FIXMAP | count as u8),
@@ -556,14 +556,14 @@ const ENDS_EARLY: &str = "the value ends early";
 const PROMISES_MORE: &str = "the item promises more than remains";
 const NOT_A_MARKER: &str = "0xc1 is not a marker";
 
-#[inline]
+#[inline(always)]
 fn write_marked<const N: usize>(out: &mut Vec<u8>, first: u8, payload: [u8; N]) {
     out.reserve(1 + N);
     out.push(first);
     out.extend_from_slice(&payload);
 }
 
-#[inline]
+#[inline(always)]
 fn write_long_head(out: &mut Vec<u8>, short: u8, long: u8, length: u32) {
     match u16::try_from(length) {
         Ok(length) => write_marked(out, short, length.to_be_bytes()),

@@ -115,14 +115,22 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
 
 type Encoded = Result<(), Box<Fault>>;
 
-#[inline]
+#[inline(always)]
 fn encode_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
     let kind = value.get_type_ptr();
     if kind == &raw mut ffi::PyUnicode_Type {
         encode_str(value, out)
     } else if kind == &raw mut ffi::PyLong_Type {
         encode_int(value, out)
-    } else if kind == &raw mut ffi::PyDict_Type {
+    } else {
+        encode_other(value, out, depth)
+    }
+}
+
+#[inline(never)]
+fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+    let kind = value.get_type_ptr();
+    if kind == &raw mut ffi::PyDict_Type {
         encode_dict(value, out, depth)
     } else if kind == &raw mut ffi::PyList_Type {
         encode_list(value, out, depth)
@@ -159,7 +167,7 @@ fn encode_subclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) ->
 }
 
 /// Encodes a dict key: str, int, bytes, their subclasses, bool or None.
-#[inline]
+#[inline(always)]
 fn encode_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     if key.get_type_ptr() == &raw mut ffi::PyUnicode_Type { encode_str(key, out) } else { encode_other_key(key, out) }
 }
@@ -225,7 +233,7 @@ fn encode_float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
 fn encode_int(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     let mut overflow: c_int = 0;
     // SAFETY: `value` is an int or a subclass, for which the call reads the stored number and raises nothing.
@@ -248,25 +256,45 @@ fn encode_big_int(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
 fn encode_str(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
-    let text = utf8(value).map_err(|raised| Fault::new(Reason::Raised(raised)))?;
+    let mut length = 0;
+    // SAFETY: `value` is a str, and `length` outlives the call.
+    let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(value.as_ptr(), &mut length) };
+    if data.is_null() {
+        return Err(Fault::raised(PyErr::fetch(value.py())));
+    }
+    // SAFETY: on success the call gives `length` bytes that belong to the immutable str and live as long as it.
+    let text = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
+    make_room(out, text.len())?;
     msgpack::write_str_head(out, text.len())?;
-    append(out, text)
+    out.extend_from_slice(text);
+    Ok(())
+}
+
+/// Makes room for a header and `length` bytes.
+#[inline(always)]
+fn make_room(out: &mut Vec<u8>, length: usize) -> Encoded {
+    let needed = length + 5;
+    if out.capacity() - out.len() < needed {
+        grow(out, needed)?;
+    }
+    // SAFETY: there was room, or `grow` has made it.
+    unsafe { std::hint::assert_unchecked(out.capacity() - out.len() >= needed) };
+    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn grow(out: &mut Vec<u8>, needed: usize) -> Encoded {
+    out.try_reserve(needed).map_err(|_| Fault::new(Reason::NoMemory))
 }
 
 #[inline]
 fn encode_bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     let bytes = payload(value);
+    make_room(out, bytes.len())?;
     msgpack::write_bin_head(out, bytes.len())?;
-    append(out, bytes)
-}
-
-#[inline]
-fn append(out: &mut Vec<u8>, bytes: &[u8]) -> Encoded {
-    if out.capacity() - out.len() < bytes.len() {
-        out.try_reserve(bytes.len()).map_err(|_| Fault::new(Reason::NoMemory))?;
-    }
     out.extend_from_slice(bytes);
     Ok(())
 }
@@ -362,23 +390,34 @@ fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
 
 /// Encodes a dict subclass by its `items()`, which may order or compute them in its own way.
 fn encode_items(mapping: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
-    let raised = |error| Fault::new(Reason::Raised(error));
-    let mapping = mapping.clone();
     deeper(depth)?;
-    // SAFETY: `mapping` is a live object; the call gives a new list, or null with an exception set.
-    let items = unsafe { Bound::from_owned_ptr_or_err(mapping.py(), ffi::PyMapping_Items(mapping.as_ptr())) };
-    let items = items.map_err(raised)?.cast_into::<PyList>().map_err(|error| raised(error.into()))?;
+    let items = items_of(mapping)?;
     let count = items.len();
     msgpack::write_map_head(out, count)?;
     for index in 0..count {
-        let pair = items.get_item(index).map_err(raised)?;
-        let (key, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>().map_err(raised)?;
+        let (key, value) = pair_at(&items, index)?;
         encode_pair(&key, &value, out, depth)?;
     }
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
+fn items_of<'py>(mapping: &Bound<'py, PyAny>) -> Result<Bound<'py, PyList>, Box<Fault>> {
+    let mapping = mapping.clone();
+    // SAFETY: `mapping` is a live object; the call gives a new list, or null with an exception set.
+    let items = unsafe { Bound::from_owned_ptr_or_err(mapping.py(), ffi::PyMapping_Items(mapping.as_ptr())) };
+    items.and_then(|items| Ok(items.cast_into()?)).map_err(Fault::raised)
+}
+
+#[inline(never)]
+fn pair_at<'py>(
+    items: &Bound<'py, PyList>,
+    index: usize,
+) -> Result<(Bound<'py, PyAny>, Bound<'py, PyAny>), Box<Fault>> {
+    items.get_item(index).and_then(|pair| pair.extract()).map_err(Fault::raised)
+}
+
+#[inline(always)]
 fn encode_pair(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
     let key_at = out.len();
     encode_key(key, out)?;
