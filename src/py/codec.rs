@@ -11,11 +11,11 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::{PyMemoryError, PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -100,7 +100,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
         py,
         reader: Reader::new(bytes, 0),
         items: Vec::new(),
-        keys: KEYS.try_lock(),
+        keys: KeysTaken::take(),
         fault: Undecodable::Raised,
     };
     match decoder.value(0) {
@@ -488,7 +488,7 @@ struct Decoder<'a, 'py> {
     /// The items of the lists that are being read; each list owns the top from where it started.
     items: Vec<Bound<'py, PyAny>>,
     /// The shared keys; `None` while another decode, a finaliser's included, has them.
-    keys: Option<MutexGuard<'static, KeyCache>>,
+    keys: Option<KeysTaken>,
     fault: Undecodable,
 }
 
@@ -586,15 +586,17 @@ impl<'py> Decoder<'_, 'py> {
     /// A short key: the str that an earlier decode made of the same bytes, where one is still known.
     #[inline]
     fn short_key(&mut self, text: &[u8], offset: usize) -> Option<Bound<'py, PyAny>> {
-        let place = KeyCache::place(text);
-        if let Some(keys) = &self.keys
-            && let Some(known) = keys.slots[place].holds(text)
+        let print = KeyPrint::new(text);
+        let index = print.slot();
+        if let Some(keys) = &mut self.keys
+            && let KeySlot { print: known, text: Some(text) } = keys.slot(index)
+            && *known == print
         {
-            return Some(known.bind(self.py).clone().into_any());
+            return Some(text.bind(self.py).clone());
         }
         let key = self.str(text, offset)?;
         if let Some(keys) = &mut self.keys {
-            keys.slots[place].fill(text, &key);
+            *keys.slot(index) = KeySlot { print, text: Some(key.clone().unbind()) };
         }
         Some(key)
     }
@@ -669,12 +671,51 @@ fn malformed(fault: Malformed) -> PyErr {
 }
 
 /// The longest dict key that is kept, in UTF-8.
-const CACHED_KEY_BYTES: usize = 31;
+const CACHED_KEY_BYTES: usize = 32;
 const KEY_SLOTS: usize = 1024;
 
-/// Only ever taken by `try_lock`: nobody waits for it, and a decode that finds it taken makes its keys anew. So it may be held
-/// while Python code runs. Its strs are never released; there are no more than [`KEY_SLOTS`].
-static KEYS: Mutex<KeyCache> = Mutex::new(KeyCache { slots: [const { KeySlot::EMPTY }; KEY_SLOTS] });
+static KEYS: SharedKeys = SharedKeys {
+    taken: AtomicBool::new(false),
+    cache: UnsafeCell::new(KeyCache { slots: [const { KeySlot::EMPTY }; KEY_SLOTS] }),
+};
+
+/// The one cache, which one decode has at a time.
+///
+/// Nobody waits for it: a decode that finds it taken makes its keys anew. So it may be held while Python code runs. Its strs are
+/// never released; there are no more than [`KEY_SLOTS`].
+struct SharedKeys {
+    taken: AtomicBool,
+    cache: UnsafeCell<KeyCache>,
+}
+
+// SAFETY: `cache` is reached only through a `KeysTaken`, of which `taken` lets no second one exist; the strs in it may be sent
+// between threads.
+unsafe impl Sync for SharedKeys {}
+
+/// The right to use the cache, given back on drop.
+struct KeysTaken {
+    _only_by_take: (),
+}
+
+impl KeysTaken {
+    #[inline]
+    fn take() -> Option<Self> {
+        (!KEYS.taken.swap(true, Ordering::Acquire)).then(|| KeysTaken { _only_by_take: () })
+    }
+
+    #[inline]
+    fn slot(&mut self, index: usize) -> &mut KeySlot {
+        // SAFETY: this is the only `KeysTaken`, and the borrow of it lasts as long as the one that is given.
+        unsafe { &mut (*KEYS.cache.get()).slots[index] }
+    }
+}
+
+impl Drop for KeysTaken {
+    #[inline]
+    fn drop(&mut self) {
+        KEYS.taken.store(false, Ordering::Release);
+    }
+}
 
 /// Strs of short dict keys, each in the one slot that its bytes lead to; the newest wins.
 struct KeyCache {
@@ -682,41 +723,48 @@ struct KeyCache {
 }
 
 struct KeySlot {
+    print: KeyPrint,
     text: Option<Py<PyAny>>,
-    length: u8,
-    bytes: [u8; CACHED_KEY_BYTES],
 }
 
-impl KeyCache {
-    #[inline]
-    fn place(key: &[u8]) -> usize {
-        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut hash = key.len() as u64;
-        let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(MIX);
-        if let Some(last) = key.last_chunk::<8>() {
-            key.as_chunks::<8>().0.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
-            mix(u64::from_le_bytes(*last));
-        } else if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
-            mix(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
-        } else {
-            key.iter().for_each(|byte| mix(u64::from(*byte)));
-        }
-        (hash >> (u64::BITS - KEY_SLOTS.ilog2())) as usize
-    }
+/// All bytes of a short key in words of fixed number, so that two keys compare without a loop.
+///
+/// One to one: of each length, the words cover every byte, overlapping where the length is not a power of two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct KeyPrint {
+    words: [u64; 4],
+    length: usize,
 }
 
 impl KeySlot {
-    const EMPTY: Self = KeySlot { text: None, length: 0, bytes: [0; CACHED_KEY_BYTES] };
+    const EMPTY: Self = KeySlot { print: KeyPrint { words: [0; 4], length: 0 }, text: None };
+}
 
-    #[inline]
-    fn holds(&self, key: &[u8]) -> Option<&Py<PyAny>> {
-        let same = usize::from(self.length) == key.len() && self.bytes[..key.len()] == *key;
-        if same { self.text.as_ref() } else { None }
+impl KeyPrint {
+    #[inline(always)]
+    fn new(key: &[u8]) -> Self {
+        let words = if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>()) {
+            let (first, last) = (u128::from_le_bytes(*first), u128::from_le_bytes(*last));
+            [first as u64, (first >> 64) as u64, last as u64, (last >> 64) as u64]
+        } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            [u64::from_le_bytes(*first), u64::from_le_bytes(*last), 0, 0]
+        } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            [u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into(), 0, 0]
+        } else if let (Some(first), Some(last)) = (key.first(), key.last()) {
+            [(*first).into(), key[key.len() / 2].into(), (*last).into(), 0]
+        } else {
+            [0; 4]
+        };
+        KeyPrint { words, length: key.len() }
     }
 
-    fn fill(&mut self, key: &[u8], text: &Bound<'_, PyAny>) {
-        self.length = key.len() as u8;
-        self.bytes[..key.len()].copy_from_slice(key);
-        self.text = Some(text.clone().unbind());
+    #[inline(always)]
+    fn slot(&self) -> usize {
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash = self.length as u64;
+        for word in self.words {
+            hash = (hash.rotate_left(23) ^ word).wrapping_mul(MIX);
+        }
+        (hash >> (u64::BITS - KEY_SLOTS.ilog2())) as usize
     }
 }
