@@ -601,6 +601,19 @@ mod tests {
         }
     }
 
+    /// Our verdict, with nil for the reserved marker, which rmpv takes for that.
+    fn is_well_formed_to_rmpv(bytes: &[u8]) -> bool {
+        let mut bytes = bytes.to_vec();
+        loop {
+            match check(&bytes) {
+                Err(malformed) if bytes.get(malformed.offset) == Some(&marker::RESERVED) => {
+                    bytes[malformed.offset] = marker::NIL;
+                }
+                verdict => return verdict.is_ok(),
+            }
+        }
+    }
+
     fn any_value() -> impl Strategy<Value = Value> {
         let scalar = prop_oneof![
             Just(Value::Nil),
@@ -647,13 +660,13 @@ mod tests {
                 bytes[place] = byte;
             }
             let accepted = read_by_rmpv(&bytes).is_some_and(|value| is_utf8_throughout(&value));
-            prop_assert_eq!(check(&bytes).is_ok(), accepted);
+            prop_assert_eq!(is_well_formed_to_rmpv(&bytes), accepted);
         }
 
         #[test]
         fn arbitrary_bytes_are_judged_as_rmpv_judges_them(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let accepted = read_by_rmpv(&bytes).is_some_and(|value| is_utf8_throughout(&value));
-            prop_assert_eq!(check(&bytes).is_ok(), accepted);
+            prop_assert_eq!(is_well_formed_to_rmpv(&bytes), accepted);
         }
 
         #[test]

@@ -258,14 +258,7 @@ fn encode_big_int(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
 
 #[inline(never)]
 fn encode_str(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
-    let mut length = 0;
-    // SAFETY: `value` is a str, and `length` outlives the call.
-    let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(value.as_ptr(), &mut length) };
-    if data.is_null() {
-        return Err(Fault::raised(PyErr::fetch(value.py())));
-    }
-    // SAFETY: on success the call gives `length` bytes that belong to the immutable str and live as long as it.
-    let text = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
+    let Some(text) = utf8(value) else { return Err(Fault::raised(PyErr::fetch(value.py()))) };
     make_room(out, text.len())?;
     msgpack::write_str_head(out, text.len())?;
     out.extend_from_slice(text);
@@ -299,17 +292,14 @@ fn encode_bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-/// The UTF-8 of a str or a subclass; a non-ASCII str keeps it from then on.
-#[inline]
-fn utf8<'a>(text: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
+/// The UTF-8 of a str or a subclass, which keeps it from then on if it is not ASCII; `None` says that an exception is set.
+#[inline(always)]
+fn utf8<'a>(text: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     let mut length = 0;
     // SAFETY: `text` is a str, and `length` outlives the call.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length) };
-    if data.is_null() {
-        return Err(PyErr::fetch(text.py()));
-    }
     // SAFETY: on success the call gives `length` bytes that belong to the immutable str and live as long as it.
-    Ok(unsafe { std::slice::from_raw_parts(data.cast(), length as usize) })
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast(), length as usize) })
 }
 
 /// The content of a bytes or a subclass.
@@ -454,7 +444,7 @@ fn large_parts<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, &'a
         }
         (msgpack::write_bin_head(&mut head, bytes.len()), bytes)
     } else if value.is_exact_instance_of::<PyString>() {
-        let text = utf8(value)?;
+        let Some(text) = utf8(value) else { return Err(PyErr::fetch(value.py())) };
         if text.len() <= LARGE_BYTES {
             return Ok(None);
         }
