@@ -44,6 +44,11 @@ impl Fault {
     }
 
     #[cold]
+    pub(super) fn raised(error: PyErr) -> Box<Self> {
+        Fault::new(Reason::Raised(error))
+    }
+
+    #[cold]
     pub(super) fn inside_list(mut self: Box<Self>, index: usize) -> Box<Self> {
         self.path.push(format!("[{index}]"));
         self
