@@ -72,5 +72,12 @@ build_wheel() {
 
 # install_wheel VENV: puts the wheel that build_wheel left into VENV; what it depends on is setup's work.
 install_wheel() {
-    step "install the wheel into $1" "$1/bin/python" -m pip install --force-reinstall --no-deps target/wheels/dev/*.whl
+    step "install the wheel into $1" pip_install "$1" --force-reinstall --no-deps target/wheels/dev/*.whl
+}
+
+# pip_install VENV ARGUMENTS...: only .venv carries pip, so that the other environments are made in a moment.
+pip_install() {
+    local venv=$1
+    shift
+    .venv/bin/python -m pip --disable-pip-version-check --python "$venv/bin/python" install "$@"
 }
