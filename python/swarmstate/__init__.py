@@ -1,1 +1,64 @@
-"""The state layer under AI agents."""
+"""The state layer under AI agents: a namespaced store with free snapshots, rollbacks and diffs.
+
+Example:
+    >>> import swarmstate as ss
+    >>> store = ss.Store()
+    >>> revision = store.set("workflow", "onboarding", {"step": 3})
+    >>> savepoint = store.snapshot()
+    >>> revision = store.set("workflow", "onboarding", {"step": 4})
+    >>> store.restore(savepoint)
+    >>> store.get("workflow", "onboarding")
+    {'step': 3}
+"""
+
+from importlib.metadata import version as _version
+
+from swarmstate._core import (
+    Batch,
+    Capabilities,
+    Clock,
+    Entry,
+    Outcome,
+    Snapshot,
+    Store,
+    copy,
+    dumps,
+    loads,
+    open,
+)
+from swarmstate.exceptions import (
+    ConflictError,
+    CorruptError,
+    Error,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedError,
+    WrongTypeError,
+)
+
+__version__ = _version("swarmstate")
+
+__all__ = [
+    "Batch",
+    "Capabilities",
+    "Clock",
+    "ConflictError",
+    "CorruptError",
+    "Entry",
+    "Error",
+    "InvalidError",
+    "NotFoundError",
+    "Outcome",
+    "Snapshot",
+    "Store",
+    "TooLargeError",
+    "UnavailableError",
+    "UnsupportedError",
+    "WrongTypeError",
+    "copy",
+    "dumps",
+    "loads",
+    "open",
+]

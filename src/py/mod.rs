@@ -1,14 +1,47 @@
 //! The extension module `swarmstate._core`: takes Python types, calls the store, returns.
+//!
+//! One class per file. A handle to a store that Python holds lets go of the interpreter by itself where its engine waits (see
+//! [`detaching`]), so nothing here detaches around a call to it.
+
+mod argument;
+mod batch;
+mod bytes;
+mod capabilities;
+mod clock;
+mod codec;
+mod entry;
+mod error;
+mod fault;
+mod open;
+mod snapshot;
+mod store;
 
 use pyo3::prelude::*;
 
-mod bytes;
-mod codec;
-mod fault;
+use crate::waiting::Waiting;
+
+/// How an attached thread waits: detached from the interpreter.
+const fn detaching() -> Waiting {
+    Waiting::around(|work| Python::attach(|py| py.detach(work)))
+}
 
 // The codec borrows references from lists and dicts, which only the GIL keeps alive.
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
+    use super::batch::{PyBatch, PyOutcome};
+    #[pymodule_export]
     use super::bytes::{dumps, loads};
+    #[pymodule_export]
+    use super::capabilities::PyCapabilities;
+    #[pymodule_export]
+    use super::clock::PyClock;
+    #[pymodule_export]
+    use super::entry::PyEntry;
+    #[pymodule_export]
+    use super::open::{copy, open};
+    #[pymodule_export]
+    use super::snapshot::PySnapshot;
+    #[pymodule_export]
+    use super::store::PyStore;
 }

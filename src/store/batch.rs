@@ -292,6 +292,24 @@ impl<'a> Batch<'a> {
         Self::default()
     }
 
+    /// A batch of what was collected elsewhere.
+    pub fn from_parts(operations: Vec<Operation<'a>>, conditions: Vec<Condition<'a>>) -> Self {
+        Self { operations, conditions }
+    }
+
+    /// Leaves, of several `set` of one key, only the last.
+    pub fn keep_last_sets(&mut self) {
+        let mut seen = HashSet::with_capacity_and_hasher(self.operations.len(), RandomState::default());
+        let is_last: Vec<bool> =
+            self.operations.iter().rev().map(|operation| is_new_set(&mut seen, operation)).collect();
+        let all_stay = is_last.iter().all(|is_last| *is_last);
+        drop(seen);
+        if !all_stay {
+            let mut is_last = is_last.into_iter().rev();
+            self.operations.retain(|_| is_last.next().unwrap_or(true));
+        }
+    }
+
     /// Adds a condition.
     pub fn require(&mut self, condition: Condition<'a>) -> &mut Self {
         self.conditions.push(condition);
@@ -416,6 +434,14 @@ impl<'a> Batch<'a> {
                 "a batch changes namespace {namespace:?} as a whole and its key {key:?} as well; write two batches"
             ))),
         }
+    }
+}
+
+/// Whether it is no `set`, or the first one of its key.
+fn is_new_set<'b>(seen: &mut HashSet<(&'b str, &'b str), RandomState>, operation: &'b Operation<'_>) -> bool {
+    match operation {
+        Operation::Set { namespace, key, .. } => seen.insert((namespace.as_str(), key.as_str())),
+        _ => true,
     }
 }
 

@@ -1,0 +1,62 @@
+//! `Clock`: time that tests move by hand.
+
+use pyo3::prelude::*;
+
+use super::argument::Seconds;
+use super::error::to_py;
+use crate::clock::{Clock, Timestamp};
+use crate::error::Error;
+
+/// A clock that stands still until it is moved, for tests of what expires.
+///
+/// Args:
+///     start: Where it stands, in seconds since the Unix epoch.
+///
+/// Raises:
+///     InvalidError: `start` is not finite.
+///
+/// Example:
+///     >>> clock = Clock()
+///     >>> store = Store(clock=clock)
+///     >>> revision = store.set("sessions", "a", "token", ttl=60)
+///     >>> clock.advance(60)
+///     >>> store.get("sessions", "a") is None
+///     True
+#[pyclass(frozen, name = "Clock", module = "swarmstate")]
+pub(crate) struct PyClock(pub(super) Clock);
+
+#[pymethods]
+impl PyClock {
+    #[new]
+    #[pyo3(signature = (start=0.0))]
+    fn new(start: f64) -> PyResult<Self> {
+        let millis = start * 1000.0;
+        if !millis.is_finite() || millis.abs() > 1e17 {
+            return Err(to_py(Error::invalid(format!("a clock cannot stand at {start}"))));
+        }
+        Ok(Self(Clock::manual(Timestamp::from_millis(millis.round() as i64))))
+    }
+
+    /// Move the clock forward, for every store that goes by it.
+    ///
+    /// Args:
+    ///     seconds: How far, an int or float above 0; whole milliseconds count.
+    ///
+    /// Raises:
+    ///     InvalidError: `seconds` is not above 0.
+    fn advance(&self, seconds: Seconds) {
+        self.0.advance(seconds.0);
+    }
+
+    /// Tell the time.
+    ///
+    /// Returns:
+    ///     Seconds since the Unix epoch.
+    fn now(&self) -> f64 {
+        self.0.now().as_seconds()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Clock(start={})", self.0.now().as_seconds())
+    }
+}

@@ -1,0 +1,108 @@
+//! `open` and `copy`: stores by URL, and from one to another.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use super::detaching;
+use super::error::{OrRaise, to_py};
+use super::snapshot::PySnapshot;
+use super::store::PyStore;
+use crate::error::Error;
+use crate::store::Reader;
+use crate::transfer;
+use crate::waiting::Waiting;
+
+/// Open the store that a URL names.
+///
+/// `memory:` is a new store each time. The query takes the options of the engine by name.
+///
+/// Args:
+///     url: Such as "memory:" or "memory:?max_history=100".
+///
+/// Returns:
+///     The store.
+///
+/// Raises:
+///     InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not take.
+///
+/// Example:
+///     >>> open("memory:").capabilities.engine
+///     'memory'
+#[pyfunction]
+pub(crate) fn open(url: &str) -> PyResult<PyStore> {
+    let store = crate::open::open(url).or_raise()?;
+    Ok(PyStore::new(store.with_waiting(detaching())))
+}
+
+/// Copy everything that one store or snapshot holds into another store, of any engine.
+///
+/// A store is copied as it stands at one moment. Values and expiries stay as they are; revisions and times are the target's
+/// own. Other threads run meanwhile.
+///
+/// Args:
+///     source: A Store or a Snapshot.
+///     target: The store to write to.
+///     progress: Called as progress(done, total) after each batch of entries; an exception from it ends the copy.
+///
+/// Returns:
+///     How many entries were copied.
+///
+/// Raises:
+///     ConflictError: A namespace of the source exists in the target; nothing is written.
+///     Exception: Any other error leaves in the target what was copied by then: clear it and repeat.
+///
+/// Example:
+///     >>> source, target = Store(), Store()
+///     >>> revision = source.set("n", "k", 1)
+///     >>> copy(source, target)
+///     1
+#[pyfunction]
+#[pyo3(signature = (source, target, *, progress=None))]
+pub(crate) fn copy(
+    py: Python<'_>,
+    source: &Bound<'_, PyAny>,
+    target: PyRef<'_, PyStore>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<u64> {
+    let source = reader(source)?;
+    let target = target.engine().with_waiting(Waiting::plainly());
+    py.detach(|| {
+        let copied = transfer::copy(&*source, &*target, |done, total| tell(progress.as_ref(), done, total));
+        copied.map_err(|stop| match stop {
+            Stop::Store(error) => to_py(error),
+            Stop::Python(error) => error,
+        })
+    })
+}
+
+/// What ends a copy.
+enum Stop {
+    Store(Error),
+    Python(PyErr),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn reader(source: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Reader>> {
+    if let Ok(store) = source.cast::<PyStore>() {
+        return store.get().engine().with_waiting(Waiting::plainly()).view().or_raise();
+    }
+    match source.cast::<PySnapshot>() {
+        Ok(snapshot) => Ok(snapshot.get().inner().clone()),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "argument 'source': a Store or a Snapshot is wanted, not {}",
+            source.get_type().name()?
+        ))),
+    }
+}
+
+fn tell(progress: Option<&Py<PyAny>>, done: u64, total: u64) -> Result<(), Stop> {
+    let Some(progress) = progress else { return Ok(()) };
+    Python::attach(|py| progress.call1(py, (done, total)).map(drop).map_err(Stop::Python))
+}
