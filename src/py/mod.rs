@@ -7,6 +7,7 @@ mod argument;
 mod batch;
 mod bytes;
 mod capabilities;
+mod checkpoint;
 mod clock;
 mod codec;
 mod entry;
@@ -34,6 +35,8 @@ mod _core {
     use super::bytes::{dumps, loads};
     #[pymodule_export]
     use super::capabilities::PyCapabilities;
+    #[pymodule_export]
+    use super::checkpoint::{PyCheckpoints, PyThreads};
     #[pymodule_export]
     use super::clock::PyClock;
     #[pymodule_export]

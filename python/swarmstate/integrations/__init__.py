@@ -1,0 +1,1 @@
+"""Agent frameworks on a swarmstate store."""

@@ -1,0 +1,12 @@
+"""LangGraph on a swarmstate store.
+
+Example:
+    >>> from swarmstate.integrations.langgraph import SwarmStateSaver
+    >>> saver = SwarmStateSaver("memory:")
+    >>> saver.store.capabilities.engine
+    'memory'
+"""
+
+from swarmstate.integrations.langgraph._saver import SwarmStateSaver
+
+__all__ = ["SwarmStateSaver"]

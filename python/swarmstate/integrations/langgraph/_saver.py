@@ -1,0 +1,315 @@
+"""The checkpointer: LangGraph's shapes to and fro.
+
+What belongs together, where it lies and in which order it comes back is the store's side, `swarmstate._core.Threads`. Here
+values are serialized, and metadata is compared after it was read back, by Python's own `==`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    SerializerProtocol,
+    get_checkpoint_metadata,
+)
+
+from swarmstate._core import Checkpoints, Store, Threads
+from swarmstate._core import open as open_store
+
+if TYPE_CHECKING:
+    from swarmstate._core import _SavedCheckpoint
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class SwarmStateSaver(BaseCheckpointSaver[str]):
+    """A LangGraph checkpointer on any store.
+
+    Each write is one atomic step, and each read one consistent cut. Any number of savers may share a store, and see one
+    another's writes at once. In memory the async methods run inline; where the engine waits for a disk or a network, they
+    run in a thread.
+
+    Args:
+        store: The store that holds the threads, or its URL; None = a new one in memory.
+        serde: What serializes values; None = LangGraph's own.
+
+    Attributes:
+        store: The store; `saver.store.snapshot()` holds every thread.
+
+    Raises:
+        InvalidError: The URL names no engine, or an option that the engine does not have.
+
+    Example:
+        >>> saver = SwarmStateSaver()
+        >>> config = {"configurable": {"thread_id": "1"}}
+        >>> saver.get_tuple(config) is None
+        True
+    """
+
+    store: Store
+
+    def __init__(self, store: Store | str | None = None, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde)
+        if store is None:
+            store = Store()
+        self.store = open_store(store) if isinstance(store, str) else store
+        self._threads = Threads(self.store)
+        self._waits = self.store.capabilities.waits
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, and the values of the channels that have a new version.
+
+        Args:
+            config: The thread; its `checkpoint_id` is the parent.
+            checkpoint: The checkpoint.
+            metadata: What is known about it; the config's own metadata is added.
+            new_versions: The channels whose value is stored; one without a value is stored as empty.
+
+        Returns:
+            The config that names the checkpoint.
+
+        Raises:
+            InvalidError: An id, a namespace or a channel is too long; nothing is stored.
+            TooLargeError: A value is above the limit of the store; nothing is stored.
+        """
+        configurable = config["configurable"]
+        thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+        dumps = self.serde.dumps_typed
+        rest: dict[str, Any] = dict(checkpoint)
+        channels, versions = rest.pop("channel_values"), rest.pop("channel_versions")
+        self._threads.put(
+            str(thread_id),
+            checkpoint_ns,
+            checkpoint["id"],
+            configurable.get("checkpoint_id"),
+            dumps(rest),
+            dumps(get_checkpoint_metadata(config, metadata)),
+            versions,
+            [
+                (channel, version, dumps(channels[channel]) if channel in channels else None)
+                for channel, version in new_versions.items()
+            ],
+        )
+        return _config(thread_id, checkpoint_ns, checkpoint["id"])
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote after a checkpoint, which need not be there yet.
+
+        A write that is there already stays; one to a special channel (error, scheduled, interrupt, resume) is replaced.
+
+        Args:
+            config: Thread and checkpoint.
+            writes: Channels and values.
+            task_id: The task.
+            task_path: Its place in the graph, by which writes are ordered first.
+
+        Raises:
+            InvalidError: An id, a namespace or a channel is too long; nothing is stored.
+            TooLargeError: A value is above the limit of the store; nothing is stored.
+        """
+        configurable = config["configurable"]
+        dumps = self.serde.dumps_typed
+        self._threads.put_writes(
+            str(configurable["thread_id"]),
+            configurable.get("checkpoint_ns", ""),
+            configurable["checkpoint_id"],
+            task_id,
+            task_path,
+            [
+                (WRITES_IDX_MAP.get(channel, position), channel, dumps(value))
+                for position, (channel, value) in enumerate(writes)
+            ],
+        )
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read a checkpoint with its channels and the writes that wait on it, as of one moment.
+
+        Args:
+            config: The thread, and which checkpoint of it; without an id, the latest.
+
+        Returns:
+            The checkpoint, or None.
+
+        Raises:
+            CorruptError: A stored record is not what was written.
+        """
+        configurable = config["configurable"]
+        thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+        saved = self._threads.get(str(thread_id), checkpoint_ns, configurable.get("checkpoint_id") or None)
+        return None if saved is None else self._tuple(thread_id, checkpoint_ns, saved)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """List checkpoints as they stand now, newest id first; what is written meanwhile does not show.
+
+        Args:
+            config: The thread, one namespace of it if named, one checkpoint if named; None = all threads.
+            filter: What the metadata must equal, key by key; None matches a missing one too.
+            before: Only checkpoints with a smaller id than this one's.
+            limit: The most checkpoints; None = all of them.
+
+        Returns:
+            The checkpoints, read as the iterator moves on.
+
+        Raises:
+            CorruptError: A stored record is not what was written.
+        """
+        wanted = config["configurable"] if config else {}
+        listing = self._threads.list(
+            str(wanted["thread_id"]) if config else None,
+            wanted.get("checkpoint_ns"),
+            wanted.get("checkpoint_id") or None,
+            (before["configurable"].get("checkpoint_id") or None) if before else None,
+        )
+        return self._matching(listing, filter or {}, limit)
+
+    def _matching(self, listing: Checkpoints, filter: dict[str, Any], limit: int | None) -> Iterator[CheckpointTuple]:
+        remaining = limit
+        while remaining is None or remaining > 0:
+            found = listing.next()
+            if found is None:
+                return
+            thread_id, checkpoint_ns, stored = found
+            metadata = self.serde.loads_typed(stored)
+            if any(metadata.get(key) != value for key, value in filter.items()):
+                continue
+            saved = listing.load()
+            if saved is not None:
+                yield self._tuple(thread_id, checkpoint_ns, saved)
+            if remaining is not None:
+                remaining -= 1
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove a thread with all that it holds.
+
+        Args:
+            thread_id: The thread; an absent one is nothing to do.
+        """
+        self._threads.delete(str(thread_id))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread with all that it holds, under the same checkpoint ids.
+
+        Args:
+            source_thread_id: The thread to copy; an absent one is nothing to do.
+            target_thread_id: The thread to make; the source itself is nothing to do.
+
+        Raises:
+            ConflictError: The target holds anything; nothing is copied.
+        """
+        self._threads.copy(str(source_thread_id), str(target_thread_id))
+
+    def get_next_version(self, current: str | int | float | None, channel: None) -> str:
+        """Make the version that follows: a rising number and a random part.
+
+        Two branches of a thread reach the same number; by the random part they never share a value.
+
+        Args:
+            current: The version before, of this or another saver; None = there is none.
+            channel: Not used.
+
+        Returns:
+            The version, greater as text than every one before it.
+        """
+        number = int(current.split(".")[0]) if isinstance(current, str) else int(current or 0)
+        return f"{number + 1:032}.{secrets.token_hex(8)}"
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, as `put` does."""
+        return await self._run(self.put, config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store what a task wrote, as `put_writes` does."""
+        await self._run(self.put_writes, config, writes, task_id, task_path)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read a checkpoint, as `get_tuple` does."""
+        return await self._run(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """List checkpoints, as `list` does."""
+        found = await self._run(self.list, config, filter=filter, before=before, limit=limit)
+        while (item := await self._run(next, found, None)) is not None:
+            yield item
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Remove a thread, as `delete_thread` does."""
+        await self._run(self.delete_thread, thread_id)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread, as `copy_thread` does."""
+        await self._run(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def _run(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        # A hop to a thread costs ten times what the work in memory does.
+        return await asyncio.to_thread(call, *args, **kwargs) if self._waits else call(*args, **kwargs)
+
+    def _tuple(self, thread_id: Any, checkpoint_ns: str, saved: _SavedCheckpoint) -> CheckpointTuple:
+        checkpoint_id, parent_id, stored, metadata, versions, values, writes = saved
+        loads = self.serde.loads_typed
+        checkpoint: Checkpoint = loads(stored)
+        checkpoint["channel_versions"] = versions
+        checkpoint["channel_values"] = {channel: loads(value) for channel, value in values.items()}
+        return CheckpointTuple(
+            config=_config(thread_id, checkpoint_ns, checkpoint_id),
+            checkpoint=checkpoint,
+            metadata=loads(metadata),
+            parent_config=_config(thread_id, checkpoint_ns, parent_id) if parent_id else None,
+            pending_writes=[(task_id, channel, loads(value)) for task_id, channel, value in writes],
+        )
+
+
+def _config(thread_id: Any, checkpoint_ns: str, checkpoint_id: str) -> RunnableConfig:
+    return {
+        "configurable": {"thread_id": thread_id, "checkpoint_ns": checkpoint_ns, "checkpoint_id": checkpoint_id},
+    }

@@ -1,0 +1,108 @@
+//! What a thread's records are made of, as plain msgpack.
+//!
+//! Reading borrows from the stored bytes. A value stays what its serializer made of it: a type's name and bytes, which nothing
+//! here looks into.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::value::{Kind, Value};
+
+/// A value as its serializer wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typed<'a> {
+    /// What the serializer calls the form of the bytes, such as `msgpack`.
+    pub form: &'a str,
+    /// The bytes.
+    #[serde(with = "serde_bytes")]
+    pub bytes: &'a [u8],
+}
+
+/// The version of a channel: three types that never equal one another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Version<'a> {
+    /// A whole number.
+    Integer(i64),
+    /// A floating number.
+    Float(f64),
+    /// A text.
+    Text(&'a str),
+}
+
+impl Serialize for Version<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Integer(integer) => serializer.serialize_i64(integer),
+            Self::Float(float) => serializer.serialize_f64(float),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Version<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VersionVisitor)
+    }
+}
+
+struct VersionVisitor;
+
+impl<'de> Visitor<'de> for VersionVisitor {
+    type Value = Version<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a 64-bit integer, a float or a text")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, integer: i64) -> Result<Self::Value, E> {
+        Ok(Version::Integer(integer))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, integer: u64) -> Result<Self::Value, E> {
+        i64::try_from(integer).map(Version::Integer).map_err(E::custom)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, float: f64) -> Result<Self::Value, E> {
+        Ok(Version::Float(float))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Version::Text(text))
+    }
+}
+
+/// A checkpoint without the values of its channels, which lie beside it by their versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CheckpointRecord<'a> {
+    #[serde(borrow)]
+    pub(super) parent_id: Option<&'a str>,
+    pub(super) checkpoint: Typed<'a>,
+    pub(super) metadata: Typed<'a>,
+    #[serde(borrow)]
+    pub(super) versions: Vec<(&'a str, Version<'a>)>,
+}
+
+/// What a channel held at a version; `None` = nothing.
+pub(super) type ChannelRecord<'a> = Option<Typed<'a>>;
+
+/// What a task wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct WriteRecord<'a> {
+    pub(super) task_path: &'a str,
+    pub(super) channel: &'a str,
+    pub(super) value: Typed<'a>,
+}
+
+/// The record in the form that a store keeps; `size_hint` is about the bytes that it will take.
+pub(super) fn encode(record: &impl Serialize, size_hint: usize) -> Value<'static> {
+    let mut bytes = Vec::with_capacity(size_hint + 128);
+    rmp_serde::encode::write(&mut bytes, record).expect("a Vec takes all that is written");
+    Value::shared(Kind::Json, bytes)
+}
+
+/// The record that `bytes` hold; `None` when they hold no such record.
+pub(super) fn decode<'a, R: Deserialize<'a>>(bytes: &'a [u8]) -> Option<R> {
+    rmp_serde::from_slice(bytes).ok()
+}

@@ -1,0 +1,168 @@
+//! A checkpoint as it was stored, with the values of its channels and the writes that wait on it.
+//!
+//! What is held here are the store's own entries; they are taken apart when somebody asks, without a copy of the values.
+
+use super::record::{self, ChannelRecord, CheckpointRecord, Typed, Version, WriteRecord};
+use super::{Place, layout};
+use crate::error::{Error, Result};
+use crate::key::{Key, Namespace};
+use crate::store::{Range, Reader};
+use crate::value::Entry;
+
+/// A checkpoint's record, without what lies beside it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The thread that it belongs to.
+    pub thread_id: String,
+    /// The namespace of its graph within the thread.
+    pub checkpoint_ns: String,
+    /// Its id.
+    pub checkpoint_id: String,
+    entry: Entry,
+}
+
+/// A checkpoint with the values of its channels and the writes that wait on it.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    found: Found,
+    /// One for each channel of the record, in the same order.
+    values: Vec<Option<Entry>>,
+    writes: Vec<Entry>,
+}
+
+/// What a [`Saved`] holds, borrowed from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contents<'a> {
+    /// The checkpoint that this one follows.
+    pub parent_id: Option<&'a str>,
+    /// The checkpoint without the values and versions of its channels.
+    pub checkpoint: Typed<'a>,
+    /// Its metadata.
+    pub metadata: Typed<'a>,
+    /// The version of every channel.
+    pub versions: Vec<(&'a str, Version<'a>)>,
+    /// The values of the channels that are not empty.
+    pub values: Vec<(&'a str, Typed<'a>)>,
+    /// The writes, by (`task_path`, `task_id`, `index`).
+    pub writes: Vec<Write<'a>>,
+}
+
+/// A task's write to a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write<'a> {
+    /// The task's place in the graph.
+    pub task_path: &'a str,
+    /// The task.
+    pub task_id: String,
+    /// The place among the task's writes; below 0 for the special channels.
+    pub index: i64,
+    /// The channel.
+    pub channel: &'a str,
+    /// The value.
+    pub value: Typed<'a>,
+}
+
+impl Found {
+    /// Finds a checkpoint by its id, or the latest of its place.
+    pub(super) fn find(
+        view: &dyn Reader,
+        thread: &Namespace<'_>,
+        place: Place<'_>,
+        checkpoint_id: Option<&str>,
+    ) -> Result<Option<Self>> {
+        let entry = match checkpoint_id {
+            Some(id) => view.get(thread, &layout::checkpoint(place.checkpoint_ns, id)?)?,
+            None => {
+                let all = layout::checkpoints_in(place.checkpoint_ns, None)?;
+                view.entries(thread, &Range::of(all).descending().limit(1))?.pop()
+            }
+        };
+        entry.map(|entry| Self::read(place.thread_id, entry)).transpose()
+    }
+
+    /// What `entry` says of itself by its key.
+    pub(super) fn read(thread_id: &str, entry: Entry) -> Result<Self> {
+        match layout::read_checkpoint(entry.key()) {
+            Some((checkpoint_ns, checkpoint_id)) => {
+                Ok(Self { thread_id: thread_id.to_owned(), checkpoint_ns, checkpoint_id, entry })
+            }
+            None => Err(Error::corrupt(format!(
+                "thread {thread_id:?} holds a key that is no checkpoint's: {:?}",
+                entry.key()
+            ))),
+        }
+    }
+
+    /// The metadata alone.
+    ///
+    /// # Errors
+    /// `Corrupt` when the record is not what was stored.
+    pub fn metadata(&self) -> Result<Typed<'_>> {
+        Ok(self.record()?.metadata)
+    }
+
+    /// Reads what lies beside the record.
+    pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>) -> Result<Saved> {
+        let keys = self.channel_keys()?;
+        let pairs: Vec<(Namespace<'_>, Key<'_>)> = keys.into_iter().map(|key| (thread.borrow(), key)).collect();
+        let values = view.get_many(&pairs)?;
+        let writes = layout::writes_of(&self.checkpoint_ns, &self.checkpoint_id)?;
+        let writes = view.entries(thread, &Range::of(writes))?;
+        Ok(Saved { found: self, values, writes })
+    }
+
+    fn channel_keys(&self) -> Result<Vec<Key<'static>>> {
+        let versions = self.record()?.versions;
+        versions.iter().map(|(channel, version)| layout::channel(&self.checkpoint_ns, channel, version)).collect()
+    }
+
+    fn record(&self) -> Result<CheckpointRecord<'_>> {
+        record::decode(self.entry.value()).ok_or_else(|| self.corrupt("its record"))
+    }
+
+    #[cold]
+    fn corrupt(&self, part: &str) -> Error {
+        let Self { thread_id, checkpoint_ns, checkpoint_id, .. } = self;
+        Error::corrupt(format!(
+            "checkpoint {checkpoint_id:?} of thread {thread_id:?}, namespace {checkpoint_ns:?}: {part} cannot be read"
+        ))
+    }
+}
+
+impl Saved {
+    /// The thread, the namespace and the id.
+    pub fn address(&self) -> &Found {
+        &self.found
+    }
+
+    /// Takes the records apart.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming thread and checkpoint, when one is not what was stored.
+    pub fn contents(&self) -> Result<Contents<'_>> {
+        let CheckpointRecord { parent_id, checkpoint, metadata, versions } = self.found.record()?;
+        let mut values = Vec::with_capacity(versions.len());
+        for ((channel, _), entry) in versions.iter().zip(&self.values) {
+            let Some(entry) = entry else { continue };
+            let stored: ChannelRecord<'_> = record::decode(entry.value())
+                .ok_or_else(|| self.found.corrupt(&format!("the value of channel {channel:?}")))?;
+            values.extend(stored.map(|value| (*channel, value)));
+        }
+        Ok(Contents { parent_id, checkpoint, metadata, versions, values, writes: self.writes()? })
+    }
+
+    fn writes(&self) -> Result<Vec<Write<'_>>> {
+        let mut writes = Vec::with_capacity(self.writes.len());
+        for entry in &self.writes {
+            writes.push(read_write(entry).ok_or_else(|| self.found.corrupt("one of its writes"))?);
+        }
+        writes.sort_unstable_by(|a, b| (a.task_path, &a.task_id, a.index).cmp(&(b.task_path, &b.task_id, b.index)));
+        Ok(writes)
+    }
+}
+
+fn read_write(entry: &Entry) -> Option<Write<'_>> {
+    let (task_id, index) = layout::read_write(entry.key())?;
+    let WriteRecord { task_path, channel, value } = record::decode(entry.value())?;
+    Some(Write { task_path, task_id, index, channel, value })
+}

@@ -1,0 +1,306 @@
+//! LangGraph's threads on a store: what is put comes back, in order, whatever its names are.
+
+use std::sync::Arc;
+
+use swarmstate::checkpoint::{
+    ChannelValue, Contents, NewCheckpoint, NewWrite, Place, Query, Saved, Task, Threads, Typed, Version,
+};
+use swarmstate::store::{Range, Reader};
+use swarmstate::{Error, Memory, Namespace, Prefix, StoreExt};
+
+const ROOT: Place<'static> = Place { thread_id: "thread", checkpoint_ns: "" };
+const TASK: Task<'static> = Task { id: "task", path: "" };
+
+fn threads() -> (Arc<Memory>, Threads) {
+    let store = Arc::new(Memory::new());
+    (store.clone(), Threads::new(store))
+}
+
+fn typed(bytes: &[u8]) -> Typed<'_> {
+    Typed { form: "msgpack", bytes }
+}
+
+fn checkpoint<'a>(checkpoint_id: &'a str, channels: &[(&'a str, Version<'a>, Option<&'a [u8]>)]) -> NewCheckpoint<'a> {
+    let value = |value: Option<&'a [u8]>| value.map(typed);
+    NewCheckpoint {
+        checkpoint_id,
+        parent_id: None,
+        checkpoint: typed(b"checkpoint"),
+        metadata: typed(b"metadata"),
+        versions: channels.iter().map(|(channel, version, _)| (*channel, *version)).collect(),
+        values: channels
+            .iter()
+            .map(|(channel, version, bytes)| ChannelValue { channel, version: *version, value: value(*bytes) })
+            .collect(),
+    }
+}
+
+fn write(index: i64, bytes: &[u8]) -> NewWrite<'_> {
+    NewWrite { index, channel: "channel", value: typed(bytes) }
+}
+
+fn read(threads: &Threads, place: Place<'_>, id: Option<&str>) -> Saved {
+    threads.get(place, id).expect("it can be read").expect("it is there")
+}
+
+fn written(contents: &Contents<'_>) -> Vec<(String, i64, Vec<u8>)> {
+    contents.writes.iter().map(|write| (write.task_id.clone(), write.index, write.value.bytes.to_vec())).collect()
+}
+
+fn ids(threads: &Threads, query: Query<'_>) -> Vec<(String, String, String)> {
+    let mut listing = threads.list(&query).expect("it can be listed");
+    let mut ids = Vec::new();
+    while let Some(found) = listing.next().expect("it can be read") {
+        ids.push((found.thread_id, found.checkpoint_ns, found.checkpoint_id));
+    }
+    ids
+}
+
+#[test]
+fn a_checkpoint_comes_back_as_it_was_put() {
+    let (_, threads) = threads();
+    let mut new = checkpoint("2", &[("a", Version::Text("7"), Some(b"seven")), ("b", Version::Integer(1), None)]);
+    new.parent_id = Some("1");
+
+    threads.put(ROOT, &new).expect("it is put");
+
+    let saved = read(&threads, ROOT, Some("2"));
+    let contents = saved.contents().expect("it can be read");
+    assert_eq!(contents.parent_id, Some("1"));
+    assert_eq!((contents.checkpoint.bytes, contents.metadata.bytes), (&b"checkpoint"[..], &b"metadata"[..]));
+    assert_eq!(contents.versions, new.versions);
+    assert_eq!(contents.values, [("a", typed(b"seven"))]);
+    assert_eq!(contents.writes, []);
+}
+
+#[test]
+fn without_an_id_the_greatest_is_read() {
+    let (_, threads) = threads();
+    for id in ["2", "10", "1", "20"] {
+        threads.put(ROOT, &checkpoint(id, &[])).expect("it is put");
+    }
+    threads.put(Place { checkpoint_ns: "inner", ..ROOT }, &checkpoint("9", &[])).expect("it is put");
+
+    assert_eq!(read(&threads, ROOT, None).address().checkpoint_id, "20");
+    assert!(threads.get(Place { thread_id: "other", ..ROOT }, None).expect("it can be read").is_none());
+}
+
+#[test]
+fn versions_of_another_type_are_other_versions() {
+    let (_, threads) = threads();
+    let versions = [Version::Integer(1), Version::Float(1.0), Version::Text("1"), Version::Integer(-1)];
+    for (at, version) in versions.into_iter().enumerate() {
+        let (id, value) = (format!("{at}"), [at as u8]);
+        threads.put(ROOT, &checkpoint(&id, &[("a", version, Some(&value))])).expect("it is put");
+    }
+
+    for (at, version) in versions.into_iter().enumerate() {
+        let saved = read(&threads, ROOT, Some(&format!("{at}")));
+        let contents = saved.contents().expect("it can be read");
+        assert_eq!(contents.versions, [("a", version)]);
+        assert_eq!(contents.values, [("a", typed(&[at as u8]))]);
+    }
+}
+
+#[test]
+fn the_zeros_of_both_signs_are_one_version() {
+    let (_, threads) = threads();
+    threads.put(ROOT, &checkpoint("1", &[("a", Version::Float(0.0), Some(b"zero"))])).expect("it is put");
+    let mut later = checkpoint("2", &[("a", Version::Float(-0.0), None)]);
+    later.values.clear();
+    threads.put(ROOT, &later).expect("it is put");
+
+    let saved = read(&threads, ROOT, Some("2"));
+    assert_eq!(saved.contents().expect("it can be read").values, [("a", typed(b"zero"))]);
+}
+
+#[test]
+fn writes_come_by_path_task_and_number() {
+    let (_, threads) = threads();
+    let numbered: Vec<_> = (0..12).map(|index| write(index, b"x")).collect();
+    threads.put_writes(ROOT, "1", Task { id: "b", path: "1" }, &numbered).expect("they are put");
+    threads.put_writes(ROOT, "1", Task { id: "c", path: "0" }, &[write(0, b"x")]).expect("they are put");
+    threads
+        .put_writes(ROOT, "1", Task { id: "a", path: "1" }, &[write(-1, b"x"), write(0, b"x")])
+        .expect("they are put");
+    threads.put(ROOT, &checkpoint("1", &[])).expect("it is put");
+
+    let saved = read(&threads, ROOT, None);
+    let found = written(&saved.contents().expect("it can be read"));
+    let order: Vec<_> = found.iter().map(|(task, index, _)| (task.as_str(), *index)).collect();
+    let first = [("c", 0), ("a", -1), ("a", 0)];
+    assert_eq!(order, first.into_iter().chain((0..12).map(|index| ("b", index))).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_first_write_of_an_index_stays_and_the_last_special_one() {
+    let (_, threads) = threads();
+    threads.put(ROOT, &checkpoint("1", &[])).expect("it is put");
+    threads
+        .put_writes(ROOT, "1", TASK, &[write(0, b"first"), write(-4, b"one"), write(-4, b"two")])
+        .expect("they are put");
+    threads
+        .put_writes(ROOT, "1", TASK, &[write(0, b"second"), write(0, b"third"), write(-4, b"three")])
+        .expect("they are put");
+    threads.put_writes(ROOT, "1", TASK, &[]).expect("nothing is put");
+
+    let saved = read(&threads, ROOT, None);
+    let found = written(&saved.contents().expect("it can be read"));
+    let task = || "task".to_owned();
+    assert_eq!(found, [(task(), -4, b"three".to_vec()), (task(), 0, b"first".to_vec())]);
+}
+
+#[test]
+fn names_hold_any_characters_and_never_meet() {
+    let (_, threads) = threads();
+    let names =
+        ["", "\0", "\u{1}", "\u{1}\u{1}", "\u{1f}", ":", "a", "a\0", "a\0b", "a:b", "🐝", "\u{10ffff}", "\u{10ffff}\0"];
+    for name in names {
+        let place = Place { thread_id: name, checkpoint_ns: name };
+        let new = checkpoint(name, &[(name, Version::Text(name), Some(name.as_bytes()))]);
+        threads.put(place, &new).expect("it is put");
+        threads
+            .put_writes(place, name, Task { id: name, path: name }, &[write(0, name.as_bytes())])
+            .expect("it is put");
+    }
+
+    for name in names {
+        let place = Place { thread_id: name, checkpoint_ns: name };
+        let saved = read(&threads, place, None);
+        let contents = saved.contents().expect("it can be read");
+        assert_eq!(saved.address().checkpoint_id, name);
+        assert_eq!(contents.values, [(name, typed(name.as_bytes()))]);
+        assert_eq!(written(&contents), [(name.to_owned(), 0, name.as_bytes().to_vec())]);
+    }
+    assert_eq!(ids(&threads, Query::default()).len(), names.len());
+}
+
+#[test]
+fn a_listing_finds_every_namespace_of_a_thread() {
+    let (_, threads) = threads();
+    let names = ["", "\0", "\u{1}", "a", "a\0b", "ab", "\u{10ffff}"];
+    for checkpoint_ns in names {
+        for id in ["1", "\u{10ffff}1", "\u{10ffff}2"] {
+            threads.put(Place { checkpoint_ns, ..ROOT }, &checkpoint(id, &[])).expect("it is put");
+        }
+    }
+
+    let found = ids(&threads, Query { thread_id: Some("thread"), ..Query::default() });
+    assert_eq!(found.len(), 3 * names.len());
+    let newest: Vec<_> = found.iter().take(names.len()).map(|(_, ns, id)| (ns.as_str(), id.as_str())).collect();
+    assert_eq!(newest, names.map(|name| (name, "\u{10ffff}2")));
+}
+
+#[test]
+fn a_listing_goes_from_the_newest_over_all_threads() {
+    let (_, threads) = threads();
+    for number in 0..300 {
+        let (thread_id, checkpoint_ns) = (format!("thread {}", number % 3), if number % 2 == 0 { "" } else { "inner" });
+        let place = Place { thread_id: &thread_id, checkpoint_ns };
+        threads.put(place, &checkpoint(&format!("{number:03}"), &[])).expect("it is put");
+    }
+
+    let all = ids(&threads, Query::default());
+    let numbers: Vec<_> = all.iter().map(|(_, _, id)| id.clone()).collect();
+    assert_eq!(numbers, (0..300).rev().map(|number| format!("{number:03}")).collect::<Vec<_>>());
+    let some = Query { thread_id: Some("thread 1"), checkpoint_ns: Some(""), before: Some("016"), ..Query::default() };
+    let some: Vec<_> = ids(&threads, some).into_iter().map(|(_, _, id)| id).collect();
+    assert_eq!(some, ["010", "004"]);
+    let one = Query { checkpoint_id: Some("150"), ..Query::default() };
+    assert_eq!(ids(&threads, one), [("thread 0".to_owned(), String::new(), "150".to_owned())]);
+    assert_eq!(ids(&threads, Query { before: Some("150"), ..one }), []);
+}
+
+#[test]
+fn an_open_listing_does_not_see_later_writes() {
+    let (_, threads) = threads();
+    for id in ["1", "2", "3"] {
+        threads.put(ROOT, &checkpoint(id, &[("a", Version::Integer(1), Some(b"old"))])).expect("it is put");
+    }
+    let mut listing = threads.list(&Query::default()).expect("it can be listed");
+
+    threads.put(ROOT, &checkpoint("4", &[("a", Version::Integer(1), Some(b"new"))])).expect("it is put");
+    threads.delete("thread").expect("it is deleted");
+
+    let mut seen = Vec::new();
+    while let Some(found) = listing.next().expect("it can be read") {
+        let saved = listing.load(found).expect("it can be read");
+        assert_eq!(saved.contents().expect("it can be read").values, [("a", typed(b"old"))]);
+        seen.push(saved.address().checkpoint_id.clone());
+    }
+    assert_eq!(seen, ["3", "2", "1"]);
+}
+
+#[test]
+fn a_thread_is_deleted_and_copied_whole() {
+    let (store, threads) = threads();
+    threads.put(ROOT, &checkpoint("1", &[("a", Version::Integer(1), Some(b"value"))])).expect("it is put");
+    threads.put_writes(ROOT, "1", TASK, &[write(0, b"write")]).expect("they are put");
+
+    threads.copy("thread", "copy").expect("it is copied");
+    threads.copy("thread", "thread").expect("nothing is copied");
+    threads.copy("absent", "other").expect("nothing is copied");
+    assert!(matches!(threads.copy("thread", "copy"), Err(Error::Conflict(_))));
+    threads.delete("thread").expect("it is deleted");
+
+    assert!(threads.get(ROOT, None).expect("it can be read").is_none());
+    let saved = read(&threads, Place { thread_id: "copy", ..ROOT }, None);
+    let contents = saved.contents().expect("it can be read");
+    assert_eq!(contents.values, [("a", typed(b"value"))]);
+    assert_eq!(written(&contents).len(), 1);
+    threads.delete("copy").expect("it is deleted");
+    assert_eq!(store.usage().expect("it can be read").entries, 0);
+}
+
+#[test]
+fn a_put_is_one_batch() {
+    let (store, threads) = threads();
+    let longest = "x".repeat(5000);
+    let new = checkpoint("1", &[("a", Version::Integer(1), Some(b"value")), (&longest, Version::Integer(1), None)]);
+
+    let refused = threads.put(ROOT, &new);
+
+    assert!(matches!(refused, Err(Error::Invalid { .. })));
+    assert_eq!(store.usage().expect("it can be read").entries, 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_named() {
+    let (store, threads) = threads();
+    let namespace = "\u{1f}thread:thread\0";
+    for (prefix, part) in
+        [("checkpoint:", "its record"), ("channel:", "channel \"a\""), ("write:", "one of its writes")]
+    {
+        threads.put(ROOT, &checkpoint("7", &[("a", Version::Integer(1), Some(b"value"))])).expect("it is put");
+        threads.put_writes(ROOT, "7", TASK, &[write(0, b"write")]).expect("they are put");
+        let range = Range::of(Prefix::new(prefix).expect("it is short"));
+        let key =
+            store.keys(&Namespace::new(namespace).expect("it is short"), &range).expect("it can be listed").remove(0);
+
+        store.set(namespace, &key, "something else").expect("it is written");
+
+        let found = threads.get(ROOT, None).and_then(|saved| saved.expect("it is there").contents().map(drop));
+        let Err(Error::Corrupt { what }) = found else { panic!("{found:?} is not a corrupt record") };
+        assert!(["\"7\"", "\"thread\"", part].iter().all(|fact| what.contains(fact)), "{what}");
+        threads.delete("thread").expect("it is deleted");
+    }
+}
+
+#[test]
+fn what_is_stored_is_plain_msgpack() {
+    let (store, threads) = threads();
+    threads
+        .put(ROOT, &checkpoint("1", &[("a", Version::Float(0.5), Some(b"value")), ("b", Version::Integer(1), None)]))
+        .expect("it is put");
+    threads.put_writes(ROOT, "1", TASK, &[write(0, b"write")]).expect("they are put");
+
+    let namespace = Namespace::new("\u{1f}thread:thread\0").expect("it is short");
+    let entries = store.entries(&namespace, &Range::default()).expect("it can be listed");
+
+    assert_eq!(entries.len(), 4);
+    for entry in entries {
+        let mut bytes = entry.value();
+        rmpv::decode::read_value(&mut bytes).expect("it is msgpack");
+        assert!(bytes.is_empty());
+    }
+}
