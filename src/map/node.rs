@@ -15,7 +15,7 @@ use super::Leaf;
 pub(super) type Symbol = Option<u8>;
 
 /// From this offset on branches are freed by a loop: recursion would go as deep as keys are long.
-const DEEP: usize = 256;
+const DEEP: usize = 128;
 
 /// One edge of the trie; 16 bytes while `L` is one non-null pointer.
 ///
