@@ -47,16 +47,17 @@ step() {
     return "$status"
 }
 
-# need_package COMMAND PACKAGE: has COMMAND installed from Debian when root, else says what to install.
+# need_package COMMAND PACKAGE...: has COMMAND installed from Debian when root, else says what to install.
 need_package() {
-    local command=$1 package=$2
+    local command=$1
+    shift
     if command -v "$command" >/dev/null; then return 0; fi
     if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
-        printf 'error: %s is missing; install it first: apt-get install %s\n' "$command" "$package" >&2
+        printf 'error: %s is missing; install it first: apt-get install %s\n' "$command" "$*" >&2
         return 1
     fi
     export DEBIAN_FRONTEND=noninteractive
-    step "install $package" apt_install "$package"
+    step "install $*" apt_install "$@"
 }
 
 apt_install() {

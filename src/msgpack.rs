@@ -546,6 +546,7 @@ pub(crate) fn refused_key(item: &Item<'_>) -> Option<&'static str> {
 
 /// The clause for an extension.
 pub(crate) const EXT: &str = "ext types are not supported";
+const _: () = assert!(MAX_DEPTH == 256, "the next clause names the number");
 /// The clause for a value that nests too deep.
 pub(crate) const TOO_DEEP: &str = "nested deeper than 256 levels";
 /// The clause for a str whose bytes are not UTF-8.

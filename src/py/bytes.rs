@@ -25,7 +25,7 @@ use super::codec;
 ///
 /// Example:
 ///     >>> dumps({"step": 3})
-///     b'\\x81\\xa4step\\x03'
+///     b'\x81\xa4step\x03'
 #[pyfunction]
 #[pyo3(signature = (obj, /))]
 pub(crate) fn dumps<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {

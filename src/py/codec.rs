@@ -67,7 +67,6 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: &str) ->
 ///
 /// # Errors
 /// As [`encode`], and `MemoryError`.
-#[allow(dead_code)]
 pub(crate) fn encode_large(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
     let Some((head, payload)) = large_parts(value)? else { return Ok(None) };
     let mut whole = Vec::new();
@@ -127,6 +126,7 @@ fn encode_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> En
     }
 }
 
+/// The part of [`encode_value`] that is a call of its own, which keeps the frame of each level small.
 #[inline(never)]
 fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
     let kind = value.get_type_ptr();
@@ -292,7 +292,10 @@ fn encode_bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-/// The UTF-8 of a str or a subclass, which keeps it from then on if it is not ASCII; `None` says that an exception is set.
+/// The UTF-8 of a str or a subclass; `None` says that an exception is set.
+///
+/// A str that is not ASCII keeps its UTF-8 from then on. Asking for a copy instead would cost every ASCII str an allocation,
+/// since the limited API does not tell the two apart.
 #[inline(always)]
 fn utf8<'a>(text: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     let mut length = 0;
