@@ -1,6 +1,6 @@
 """What a store can raise, on one screen.
 
-Error
+Error (Exception)
 ├── NotFoundError (KeyError)               what was asked for by name does not exist
 ├── ConflictError                          a condition does not hold: read again, decide again
 ├── WrongTypeError (TypeError)             the entry is of a kind that the operation does not work on
@@ -10,8 +10,8 @@ Error
 ├── CorruptError                           stored bytes are not what was written
 └── UnavailableError (ConnectionError)     the engine did not answer; the write may have happened
 
-A value that cannot be stored raises plain `TypeError` or `ValueError`, with the path to the offending part. Unless a class
-says otherwise, nothing was written.
+A value that cannot be stored raises plain `TypeError` or `ValueError`, with the path to the offending part. Unless a
+class says otherwise, nothing was written.
 """
 
 __all__ = [

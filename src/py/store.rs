@@ -462,7 +462,9 @@ impl PyStore {
         self.0.compact().or_raise()
     }
 
-    /// End the use of the store, for every handle to it. Using it then raises InvalidError; closing it again is nothing.
+    /// End the use of the store, for every handle to it.
+    ///
+    /// Using it then raises InvalidError; closing it again is nothing.
     fn close(&self) -> PyResult<()> {
         self.0.close().or_raise()
     }
