@@ -1,6 +1,6 @@
 """The checkpointer: LangGraph's shapes to and fro.
 
-Where a record lies, what belongs together and in which order it comes back is the store's side (`swarmstate._core.Threads`).
+Where a record lies, what belongs together and in which order it comes back is the side of `swarmstate._core.Threads`.
 Here values are serialized, and metadata is compared after it was read back, by Python's own `==`.
 """
 
