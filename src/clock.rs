@@ -22,11 +22,6 @@ impl Timestamp {
         self.0
     }
 
-    /// Seconds since the Unix epoch, as Python's `time.time()` counts them.
-    pub fn as_seconds(self) -> f64 {
-        self.0 as f64 / 1000.0
-    }
-
     /// The moment `duration` later, rounded up to a whole millisecond; `None` when it cannot be represented.
     pub fn checked_add(self, duration: Duration) -> Option<Self> {
         let millis = duration.as_nanos().div_ceil(1_000_000);
@@ -56,7 +51,15 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Some(millis) => Timestamp(millis.load(Ordering::SeqCst)),
-            None => system_now(),
+            None => Timestamp(since_epoch(|time| time.as_secs() as i64 * 1000 + i64::from(time.subsec_millis()))),
+        }
+    }
+
+    /// The time now, in microseconds since the Unix epoch.
+    pub fn now_micros(&self) -> i64 {
+        match &self.0 {
+            Some(millis) => millis.load(Ordering::SeqCst).saturating_mul(1000),
+            None => since_epoch(|time| time.as_secs() as i64 * 1_000_000 + i64::from(time.subsec_micros())),
         }
     }
 
@@ -68,10 +71,9 @@ impl Clock {
     }
 }
 
-fn system_now() -> Timestamp {
-    let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-    };
-    Timestamp(millis)
+fn since_epoch(count: impl Fn(Duration) -> i64) -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(after) => count(after),
+        Err(before) => -count(before.duration()),
+    }
 }

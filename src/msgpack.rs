@@ -215,7 +215,7 @@ pub fn write_bool(out: &mut Vec<u8>, value: bool) {
 }
 
 /// Writes an integer in its shortest form; what is not negative takes an unsigned one.
-#[inline]
+#[inline(always)]
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
     match value {
         0.. => write_u64(out, value as u64),
@@ -228,7 +228,7 @@ pub fn write_integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Writes an unsigned integer in its shortest form.
-#[inline]
+#[inline(always)]
 pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     match value {
         0..=0x7f => out.push(value as u8),
@@ -240,7 +240,7 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 /// Writes a float in the 64-bit form.
-#[inline]
+#[inline(always)]
 pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     write_marked(out, marker::FLOAT64, value.to_be_bytes());
 }
@@ -269,7 +269,7 @@ pub fn write_bin(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 4 GiB up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_str_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
     match u32::try_from(length).map_err(|_| TooLong)? {
         length @ 0..=31 => out.push(marker::FIXSTR | length as u8),
@@ -283,7 +283,7 @@ pub fn write_str_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 4 GiB up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_bin_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
     match u32::try_from(length).map_err(|_| TooLong)? {
         length @ 0..=0xff => out.extend_from_slice(&[marker::BIN8, length as u8]),
@@ -296,7 +296,7 @@ pub fn write_bin_head(out: &mut Vec<u8>, length: usize) -> Result<(), TooLong> {
 ///
 /// # Errors
 /// [`TooLong`] from 2³² items up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_array_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
     match u32::try_from(count).map_err(|_| TooLong)? {
         count @ 0..=15 => out.push(marker::FIXARRAY | count as u8),
@@ -309,7 +309,7 @@ pub fn write_array_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> 
 ///
 /// # Errors
 /// [`TooLong`] from 2³² pairs up; nothing is written.
-#[inline]
+#[inline(always)]
 pub fn write_map_head(out: &mut Vec<u8>, count: usize) -> Result<(), TooLong> {
     match u32::try_from(count).map_err(|_| TooLong)? {
         count @ 0..=15 => out.push(marker::FIXMAP | count as u8),
@@ -546,6 +546,7 @@ pub(crate) fn refused_key(item: &Item<'_>) -> Option<&'static str> {
 
 /// The clause for an extension.
 pub(crate) const EXT: &str = "ext types are not supported";
+const _: () = assert!(MAX_DEPTH == 256, "the next clause names the number");
 /// The clause for a value that nests too deep.
 pub(crate) const TOO_DEEP: &str = "nested deeper than 256 levels";
 /// The clause for a str whose bytes are not UTF-8.
@@ -556,17 +557,276 @@ const ENDS_EARLY: &str = "the value ends early";
 const PROMISES_MORE: &str = "the item promises more than remains";
 const NOT_A_MARKER: &str = "0xc1 is not a marker";
 
-#[inline]
+#[inline(always)]
 fn write_marked<const N: usize>(out: &mut Vec<u8>, first: u8, payload: [u8; N]) {
     out.reserve(1 + N);
     out.push(first);
     out.extend_from_slice(&payload);
 }
 
-#[inline]
+#[inline(always)]
 fn write_long_head(out: &mut Vec<u8>, short: u8, long: u8, length: u32) {
     match u16::try_from(length) {
         Ok(length) => write_marked(out, short, length.to_be_bytes()),
         Err(_) => write_marked(out, long, length.to_be_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rmpv::Value;
+
+    use super::*;
+
+    fn written(value: &Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        rmpv::encode::write_value(&mut out, value).expect("a Vec takes every byte");
+        out
+    }
+
+    /// Rmpv's verdict: the value, where `bytes` are exactly one.
+    fn read_by_rmpv(bytes: &[u8]) -> Option<Value> {
+        let mut rest = bytes;
+        let value = rmpv::decode::read_value(&mut rest).ok()?;
+        rest.is_empty().then_some(value)
+    }
+
+    /// Rmpv carries text that is not UTF-8; the format, and `check`, do not.
+    fn is_utf8_throughout(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.is_str(),
+            Value::Array(items) => items.iter().all(is_utf8_throughout),
+            Value::Map(pairs) => pairs.iter().all(|(key, value)| is_utf8_throughout(key) && is_utf8_throughout(value)),
+            _ => true,
+        }
+    }
+
+    /// Our verdict, with nil for the reserved marker, which rmpv takes for that.
+    fn is_well_formed_to_rmpv(bytes: &[u8]) -> bool {
+        let mut bytes = bytes.to_vec();
+        loop {
+            match check(&bytes) {
+                Err(malformed) if bytes.get(malformed.offset) == Some(&marker::RESERVED) => {
+                    bytes[malformed.offset] = marker::NIL;
+                }
+                verdict => return verdict.is_ok(),
+            }
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Nil),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-200i64..300).prop_map(Value::from),
+            any::<f32>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            prop::collection::vec(any::<u8>(), 0..300).prop_map(Value::from),
+            (any::<i8>(), prop::collection::vec(any::<u8>(), 0..20)).prop_map(|(kind, data)| Value::Ext(kind, data)),
+        ];
+        scalar.prop_recursive(5, 64, 20, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..20).prop_map(Value::Array),
+                prop::collection::vec((inner.clone(), inner), 0..20).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_rmpv_writes_is_well_formed(value in any_value()) {
+            let bytes = written(&value);
+            prop_assert!(check(&bytes).is_ok());
+            prop_assert_eq!(skip(&bytes, 0), Ok(bytes.len()));
+        }
+
+        #[test]
+        fn no_prefix_of_a_value_is_well_formed(value in any_value(), cut in any::<prop::sample::Index>()) {
+            let bytes = written(&value);
+            prop_assert!(check(&bytes[..cut.index(bytes.len())]).is_err());
+        }
+
+        #[test]
+        fn mutated_bytes_are_judged_as_rmpv_judges_them(
+            value in any_value(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut bytes = written(&value);
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            let accepted = read_by_rmpv(&bytes).is_some_and(|value| is_utf8_throughout(&value));
+            prop_assert_eq!(is_well_formed_to_rmpv(&bytes), accepted);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_judged_as_rmpv_judges_them(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let accepted = read_by_rmpv(&bytes).is_some_and(|value| is_utf8_throughout(&value));
+            prop_assert_eq!(is_well_formed_to_rmpv(&bytes), accepted);
+        }
+
+        #[test]
+        fn integers_are_read_back_from_the_form_that_rmpv_writes(integer in prop_oneof![any::<i64>(), -70_000i64..70_000]) {
+            let mut out = Vec::new();
+            write_integer(&mut out, integer);
+            prop_assert_eq!(&out, &written(&Value::from(integer)));
+            prop_assert_eq!(read_integer(&out), Some(integer));
+            prop_assert_eq!(kind_of(&out), Lead::Integer);
+        }
+
+        #[test]
+        fn scalars_are_written_as_rmpv_writes_them(number in any::<u64>(), float in any::<f64>(), flag in any::<bool>()) {
+            let mut out = Vec::new();
+            write_u64(&mut out, number);
+            write_f64(&mut out, float);
+            write_bool(&mut out, flag);
+            write_nil(&mut out);
+            let values = [Value::from(number), Value::from(float), Value::from(flag), Value::Nil];
+            prop_assert_eq!(out, values.iter().flat_map(written).collect::<Vec<_>>());
+        }
+    }
+
+    /// One value for each length at which a header changes its form.
+    #[test]
+    fn lengths_take_the_header_that_rmpv_gives_them() {
+        for length in [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+            let mut out = Vec::new();
+            write_str(&mut out, &"x".repeat(length)).unwrap();
+            assert_eq!(out, written(&Value::from("x".repeat(length))), "str of {length}");
+            assert_eq!(kind_of(&out), Lead::Str);
+            out.clear();
+            write_bin(&mut out, &vec![7; length]).unwrap();
+            assert_eq!(out, written(&Value::from(vec![7; length])), "bin of {length}");
+            assert_eq!(kind_of(&out), Lead::Bin);
+            out.clear();
+            write_array_head(&mut out, length).unwrap();
+            assert!(written(&Value::Array(vec![Value::Nil; length])).starts_with(&out), "array of {length}");
+            out.clear();
+            write_map_head(&mut out, length).unwrap();
+            assert!(written(&Value::Map(vec![(Value::Nil, Value::Nil); length])).starts_with(&out), "map of {length}");
+        }
+    }
+
+    #[test]
+    fn what_the_format_cannot_say_is_too_long_and_writes_nothing() {
+        let mut out = Vec::new();
+        for write in [write_str_head, write_bin_head, write_array_head, write_map_head] {
+            assert_eq!(write(&mut out, 1 << 32), Err(TooLong));
+        }
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn an_integer_of_any_form_is_read_and_nothing_else_is() {
+        assert_eq!(read_integer(&[marker::UINT64, 0, 0, 0, 0, 0, 0, 0, 5]), Some(5));
+        assert_eq!(read_integer(&[marker::INT64, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Some(-1));
+        for other in
+            [&[][..], &[5, 5], &[marker::NIL], &[marker::INT16, 1], &[marker::UINT64, 0x80, 0, 0, 0, 0, 0, 0, 0]]
+        {
+            assert_eq!(read_integer(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_lead_of_a_value_is_told_by_its_first_bytes() {
+        assert_eq!(kind_of(&[marker::UINT64, 0x7f]), Lead::Integer);
+        for other in [
+            &[][..],
+            &[marker::UINT64, 0x80],
+            &[marker::UINT64, 0xff],
+            &[marker::NIL],
+            &[marker::TRUE],
+            &[0x90],
+            &[0x80],
+        ] {
+            assert_eq!(kind_of(other), Lead::Other, "{other:?}");
+        }
+        for first in 0..=u8::MAX {
+            let mut bytes = vec![first];
+            bytes.extend([0; 70_000]);
+            let expected = match rmpv::decode::read_value_ref(&mut &bytes[..]) {
+                Ok(rmpv::ValueRef::Integer(_)) => Lead::Integer,
+                Ok(rmpv::ValueRef::String(_)) => Lead::Str,
+                Ok(rmpv::ValueRef::Binary(_)) => Lead::Bin,
+                _ => Lead::Other,
+            };
+            assert_eq!(kind_of(&bytes), if first == marker::RESERVED { Lead::Other } else { expected }, "{first:#x}");
+        }
+    }
+
+    #[test]
+    fn nesting_of_256_levels_is_well_formed_and_257_is_not() {
+        for prefix in [&[0x91][..], &[0x81, 0xa1, b'a']] {
+            let nested = |levels| [prefix.repeat(levels), vec![marker::NIL]].concat();
+            assert_eq!(check(&nested(MAX_DEPTH)), Ok(None));
+            let offset = prefix.len() * MAX_DEPTH;
+            assert_eq!(check(&nested(MAX_DEPTH + 1)), Err(Malformed { offset, what: TOO_DEEP }));
+            assert_eq!(check(&nested(1_000_000)), Err(Malformed { offset, what: TOO_DEEP }));
+        }
+    }
+
+    #[test]
+    fn malformed_bytes_are_told_with_their_offset() {
+        let cases: [(&[u8], usize, &str); 9] = [
+            (&[], 0, ENDS_EARLY),
+            (&[0x92, 1], 0, PROMISES_MORE),
+            (&[0x93, 0x91, 1, 1], 4, ENDS_EARLY),
+            (&[0x91, marker::RESERVED], 1, NOT_A_MARKER),
+            (&[1, 1], 1, TRAILING),
+            (&[0x91, 0xa1, 0xff], 1, NOT_UTF8),
+            (&[marker::STR32, 0xff, 0xff, 0xff, 0xff], 0, PROMISES_MORE),
+            (&[marker::ARRAY32, 0xff, 0xff, 0xff, 0xff, 1], 0, PROMISES_MORE),
+            (&[marker::MAP32, 0, 0, 0, 2, 1, 1, 1], 0, PROMISES_MORE),
+        ];
+        for (bytes, offset, what) in cases {
+            assert_eq!(check(bytes), Err(Malformed { offset, what }), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn what_pythons_codec_refuses_is_told_with_its_offset() {
+        let cases: [(&[u8], Option<usize>); 7] = [
+            (&[0x92, 1, 0xd4, 1, 0], Some(2)),
+            (&[0x81, 0xd4, 1, 0, 1], Some(1)),
+            (&[0x82, 1, 1, 0x90, 1], Some(3)),
+            (&[0x81, 0x80, 1], Some(1)),
+            (&[0x81, marker::FLOAT32, 0, 0, 0, 0, 1], Some(1)),
+            (&[0x81, 1, marker::FLOAT32, 0, 0, 0, 0], None),
+            (&[0x83, marker::NIL, 1, marker::TRUE, 0x90, 0xc4, 0, 0x80], None),
+        ];
+        for (bytes, offset) in cases {
+            assert_eq!(check(bytes).map(|foreign| foreign.map(|foreign| foreign.offset)), Ok(offset), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn skip_stops_behind_one_value_and_leaves_the_rest_alone() {
+        let bytes = [0x92, 0x81, 1, 0xa1, b'x', 0x90, marker::RESERVED];
+        assert_eq!(skip(&bytes, 0), Ok(6));
+        assert_eq!(skip(&bytes, 1), Ok(5));
+        assert_eq!(skip(&bytes, 5), Ok(6));
+        assert!(skip(&bytes, 6).is_err());
+        assert!(skip(&bytes, 7).is_err());
+        assert!(skip(&bytes, 100).is_err());
+    }
+
+    #[test]
+    fn a_walk_tells_the_place_of_every_item() {
+        let bytes = [0x92, 0x81, 1, 0x91, 0xc0, 0x90];
+        let mut walk = Walk::new(&bytes, 0);
+        let mut steps = Vec::new();
+        while let Some(Step { offset, depth, role, .. }) = walk.advance().unwrap() {
+            steps.push((offset, depth, role));
+        }
+        use Role::*;
+        assert_eq!(
+            steps,
+            [(0, 0, Root), (1, 1, Element), (2, 2, Key), (3, 2, Value), (4, 3, Element), (5, 1, Element)]
+        );
     }
 }

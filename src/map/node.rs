@@ -28,7 +28,10 @@ pub(super) enum Node<L> {
 /// A shared allocation that holds a [`Head`] and the children in the order of their symbols.
 ///
 /// The pointer carries the number of children: an enum of two pointers needs that second word anyway.
-pub(super) struct Branch<L>(Arc<HeaderSlice<Head, [Node<L>]>>);
+pub(super) struct Branch<L>(Arc<HeaderSlice<Head, Nodes<L>>>);
+
+/// Children in the order of their symbols.
+pub(super) type Nodes<L> = [Node<L>];
 
 /// Which byte a branch looks at, and which symbols have a child.
 #[derive(Clone, Copy)]
@@ -217,7 +220,7 @@ impl<L> Branch<L> {
     }
 
     #[inline]
-    pub(super) fn children(&self) -> &[Node<L>] {
+    pub(super) fn children(&self) -> &Nodes<L> {
         &self.0.slice
     }
 
@@ -243,7 +246,7 @@ impl<L> Branch<L> {
     }
 
     /// The children in front of `symbol`, the one it leads to, and those behind.
-    pub(super) fn split(&self, symbol: Symbol) -> (&[Node<L>], Option<&Node<L>>, &[Node<L>]) {
+    pub(super) fn split(&self, symbol: Symbol) -> (&Nodes<L>, Option<&Node<L>>, &Nodes<L>) {
         let (front, rest) = self.0.slice.split_at(self.rank(symbol));
         match self.0.header.slot(symbol) {
             Some(_) => (front, rest.first(), &rest[1..]),
@@ -291,7 +294,7 @@ impl<L> Branch<L> {
 impl<L: Clone> Branch<L> {
     /// The children for writing; a branch that others hold too is replaced by a copy first.
     #[inline]
-    pub(super) fn own(&mut self) -> &mut [Node<L>] {
+    pub(super) fn own(&mut self) -> &mut Nodes<L> {
         if self.is_shared() {
             self.copy();
         }

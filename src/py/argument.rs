@@ -2,69 +2,76 @@
 
 use std::time::Duration;
 
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::PyClass;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 
 use super::error::{OrRaise, to_py};
 use crate::error::Error;
 use crate::key::{Key, Namespace, Prefix};
 use crate::store::{Condition, Expiry, Order, Range};
-use crate::value::Revision;
+
+/// An argument as Python passes it. Whoever takes one says its name, for errors.
+pub(super) type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
+
+/// A str.
+#[inline]
+pub(super) fn text<'a>(name: &str, object: Argument<'a, '_>) -> PyResult<&'a str> {
+    match object.cast::<PyString>() {
+        Ok(text) => text.to_str(),
+        Err(_) => Err(wrong_type(name, "a str", object)),
+    }
+}
 
 /// An int within 64 bits.
-pub(super) struct Integer(pub(super) i64);
-
-impl<'py> FromPyObject<'_, 'py> for Integer {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match object.extract::<i64>() {
-            Ok(integer) => Ok(Self(integer)),
-            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
-                Err(to_py(Error::invalid(format!("{} is outside the 64-bit integers", shown(&object)))))
-            }
-            Err(error) => Err(error),
-        }
+pub(super) fn integer(name: &str, object: Argument<'_, '_>) -> PyResult<i64> {
+    if !object.is_instance_of::<PyInt>() {
+        return Err(wrong_type(name, "an int", object));
+    }
+    match object.extract() {
+        Ok(integer) => Ok(integer),
+        Err(_) => Err(to_py(Error::invalid(format!("{name} is {}, outside the 64-bit integers", shown(object))))),
     }
 }
 
 /// An int that is not negative: a count, an id or a revision.
-pub(super) struct Count(pub(super) u64);
+pub(super) fn count(name: &str, object: Argument<'_, '_>) -> PyResult<u64> {
+    let integer = integer(name, object)?;
+    u64::try_from(integer).map_err(|_| to_py(Error::invalid(format!("{name} must not be negative, but is {integer}"))))
+}
 
-impl<'py> FromPyObject<'_, 'py> for Count {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let Integer(integer) = object.extract()?;
-        match u64::try_from(integer) {
-            Ok(count) => Ok(Self(count)),
-            Err(_) => Err(to_py(Error::invalid(format!("{integer} is negative, where a count is wanted")))),
-        }
+/// A bool.
+pub(super) fn flag(name: &str, object: Argument<'_, '_>) -> PyResult<bool> {
+    match object.cast::<PyBool>() {
+        Ok(flag) => Ok(flag.is_true()),
+        Err(_) => Err(wrong_type(name, "a bool", object)),
     }
 }
 
 /// Seconds, an int or float above 0.
-pub(super) struct Seconds(pub(super) Duration);
+pub(super) fn seconds(name: &str, object: Argument<'_, '_>) -> PyResult<Duration> {
+    let is_number = object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>();
+    if !is_number || object.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an int or float of seconds", object));
+    }
+    // An int beyond all floats is as wrong as infinity.
+    match Duration::try_from_secs_f64(object.extract().unwrap_or(f64::INFINITY)) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(to_py(Error::invalid(format!("{name} must be above 0 seconds and finite, but is {}", shown(object))))),
+    }
+}
 
-impl<'py> FromPyObject<'_, 'py> for Seconds {
-    type Error = PyErr;
+/// An object of one of our classes.
+pub(super) fn instance<'a, 'py, T: PyClass>(name: &str, object: Argument<'a, 'py>) -> PyResult<&'a Bound<'py, T>> {
+    object.cast::<T>().map_err(|_| wrong_type(name, &format!("a {}", T::NAME), object))
+}
 
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyBool>() {
-            return Err(PyTypeError::new_err("seconds are an int or a float, not a bool"));
-        }
-        let seconds = match object.extract::<f64>() {
-            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => f64::INFINITY,
-            other => other?,
-        };
-        match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if !duration.is_zero() => Ok(Self(duration)),
-            _ => Err(to_py(Error::invalid(format!(
-                "a time in seconds must be above 0 and finite, not {}",
-                shown(&object)
-            )))),
-        }
+#[cold]
+pub(super) fn wrong_type(name: &str, wanted: &str, object: Argument<'_, '_>) -> PyErr {
+    match object.get_type().name() {
+        Ok(kind) => PyTypeError::new_err(format!("argument '{name}' must be {wanted}, not {kind}")),
+        Err(error) => error,
     }
 }
 
@@ -85,56 +92,68 @@ fn shown(object: &Bound<'_, PyAny>) -> String {
 }
 
 /// When an entry goes, from `ttl=`.
-pub(super) fn expiry(ttl: Option<Seconds>) -> Expiry {
-    ttl.map_or(Expiry::Never, |ttl| Expiry::After(ttl.0))
-}
-
-/// The address of an entry.
-#[inline]
-pub(super) fn address<'a>(namespace: &'a str, key: &'a str) -> PyResult<(Namespace<'a>, Key<'a>)> {
-    Ok((Namespace::new(namespace).or_raise()?, Key::new(key).or_raise()?))
+pub(super) fn expiry(ttl: Option<Argument<'_, '_>>) -> PyResult<Expiry> {
+    match ttl {
+        None => Ok(Expiry::Never),
+        Some(ttl) => Ok(Expiry::After(seconds("ttl", ttl)?)),
+    }
 }
 
 /// A namespace.
-pub(super) fn namespace(name: &str) -> PyResult<Namespace<'_>> {
-    Namespace::new(name).or_raise()
+#[inline]
+pub(super) fn namespace<'a>(name: &str, object: Argument<'a, '_>) -> PyResult<Namespace<'a>> {
+    Namespace::new(text(name, object)?).or_raise()
+}
+
+/// The address of an entry, from `namespace` and `key`.
+#[inline]
+pub(super) fn address<'a>(namespace: Argument<'a, '_>, key: Argument<'a, '_>) -> PyResult<(Namespace<'a>, Key<'a>)> {
+    Ok((self::namespace("namespace", namespace)?, Key::new(text("key", key)?).or_raise()?))
 }
 
 /// The condition that `if_revision=` states.
 #[inline]
 pub(super) fn condition<'a>(
-    namespace: &'a str,
-    key: &'a str,
-    revision: Option<Count>,
+    (namespace, key): (&'a Namespace<'_>, &'a Key<'_>),
+    if_revision: Option<Argument<'_, '_>>,
 ) -> PyResult<Option<Condition<'a>>> {
-    let Some(Count(revision)) = revision else { return Ok(None) };
-    let (namespace, key) = address(namespace, key)?;
-    Ok(Some(Condition::at(namespace, key, revision as Revision)))
+    let Some(revision) = if_revision else { return Ok(None) };
+    Ok(Some(Condition::at(namespace.borrow(), key.borrow(), count("if_revision", revision)?)))
 }
 
 /// The range that the keywords of a listing state.
 pub(super) fn range<'a>(
-    prefix: &'a str,
-    after: Option<&'a str>,
-    reverse: bool,
-    limit: Option<Count>,
+    prefix: Option<Argument<'a, '_>>,
+    after: Option<Argument<'a, '_>>,
+    reverse: Option<Argument<'_, '_>>,
+    limit: Option<Argument<'_, '_>>,
 ) -> PyResult<Range<'a>> {
-    Ok(Range {
-        prefix: Prefix::new(prefix).or_raise()?,
-        after: after.map(Key::new).transpose().or_raise()?,
-        order: if reverse { Order::Descending } else { Order::Ascending },
-        limit: limit.map_or(usize::MAX, |limit| usize::try_from(limit.0).unwrap_or(usize::MAX)),
-    })
+    let mut range = Range::default();
+    if let Some(prefix) = prefix {
+        range.prefix = Prefix::new(text("prefix", prefix)?).or_raise()?;
+    }
+    if let Some(after) = after {
+        range.after = Some(Key::new(text("after", after)?).or_raise()?);
+    }
+    if let Some(reverse) = reverse
+        && flag("reverse", reverse)?
+    {
+        range.order = Order::Descending;
+    }
+    if let Some(limit) = limit {
+        range.limit = usize::try_from(count("limit", limit)?).unwrap_or(usize::MAX);
+    }
+    Ok(range)
 }
 
 /// A pair of str out of a tuple, both kept alive.
-pub(super) fn pair<'py>(object: &Bound<'py, PyAny>) -> PyResult<[Bound<'py, PyString>; 2]> {
+pub(super) fn pair<'py>(object: Argument<'_, 'py>) -> PyResult<[Bound<'py, PyString>; 2]> {
     let parts = parts(object, 2, "(namespace, key)")?;
-    Ok([text(&parts, 0, "namespace")?, text(&parts, 1, "key")?])
+    Ok([part(&parts, 0, "namespace")?, part(&parts, 1, "key")?])
 }
 
 /// The tuple that `object` must be.
-pub(super) fn parts<'py>(object: &Bound<'py, PyAny>, count: usize, shape: &str) -> PyResult<Bound<'py, PyTuple>> {
+pub(super) fn parts<'py>(object: Argument<'_, 'py>, count: usize, shape: &str) -> PyResult<Bound<'py, PyTuple>> {
     match object.cast::<PyTuple>() {
         Ok(tuple) if tuple.len() == count => Ok(tuple.clone()),
         Ok(tuple) => Err(PyTypeError::new_err(format!("a tuple {shape} is wanted, not one of {} items", tuple.len()))),
@@ -143,13 +162,7 @@ pub(super) fn parts<'py>(object: &Bound<'py, PyAny>, count: usize, shape: &str) 
 }
 
 /// The str that stands at `index` of a tuple.
-pub(super) fn text<'py>(parts: &Bound<'py, PyTuple>, index: usize, name: &str) -> PyResult<Bound<'py, PyString>> {
+pub(super) fn part<'py>(parts: &Bound<'py, PyTuple>, index: usize, name: &str) -> PyResult<Bound<'py, PyString>> {
     let object = parts.get_item(index)?;
-    match object.cast_into::<PyString>() {
-        Ok(text) => Ok(text),
-        Err(error) => {
-            let kind = error.into_inner().get_type().name()?;
-            Err(PyTypeError::new_err(format!("argument '{name}': a str is wanted, not {kind}")))
-        }
-    }
+    object.cast_into::<PyString>().map_err(|error| wrong_type(name, "a str", &error.into_inner()))
 }

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::argument::{self, Count, Integer, Seconds, expiry};
+use super::argument::{self, Argument, expiry};
 use super::error::{OrRaise, to_py};
-use super::store::with_value;
+use super::store::{summand, with_value};
 use crate::error::Error;
 use crate::key::{Key, Namespace};
 use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Store};
@@ -77,13 +77,13 @@ fn over() -> PyErr {
     to_py(Error::invalid("the batch is over; take a new one from the store"))
 }
 
-fn owned(namespace: &str, key: &str) -> PyResult<(Namespace<'static>, Key<'static>)> {
+fn owned(namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<(Namespace<'static>, Key<'static>)> {
     let (namespace, key) = argument::address(namespace, key)?;
     Ok((namespace.into_owned(), key.into_owned()))
 }
 
-fn owned_namespace(name: &str) -> PyResult<Namespace<'static>> {
-    Ok(argument::namespace(name)?.into_owned())
+fn owned_namespace(name: &str, namespace: Argument<'_, '_>) -> PyResult<Namespace<'static>> {
+    Ok(argument::namespace(name, namespace)?.into_owned())
 }
 
 #[pymethods]
@@ -100,10 +100,17 @@ impl PyBatch {
     ///     TypeError: A part of the value is not storable; the message gives the path to it.
     ///     ValueError: An int is out of range, or the value nests too deep or contains itself.
     #[pyo3(signature = (namespace, key, value, *, ttl=None))]
-    fn set(&self, namespace: &str, key: &str, value: &Bound<'_, PyAny>, ttl: Option<Seconds>) -> PyResult<()> {
+    fn set(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        value: Argument<'_, '_>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<()> {
         let address = owned(namespace, key)?;
         let value = with_value(value, |value| Ok(value.into_owned()))?;
-        self.collect(|collected| collected.set(address, value, expiry(ttl)))
+        let expiry = expiry(ttl)?;
+        self.collect(|collected| collected.set(address, value, expiry))
     }
 
     /// Write a value unless the key is live.
@@ -118,10 +125,16 @@ impl PyBatch {
     ///     TypeError: A part of the value is not storable; the message gives the path to it.
     ///     ValueError: An int is out of range, or the value nests too deep or contains itself.
     #[pyo3(signature = (namespace, key, value, *, ttl=None))]
-    fn ensure(&self, namespace: &str, key: &str, value: &Bound<'_, PyAny>, ttl: Option<Seconds>) -> PyResult<()> {
+    fn ensure(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        value: Argument<'_, '_>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
         let value = with_value(value, |value| Ok(value.into_owned()))?;
-        self.push(Operation::Ensure { namespace, key, value, expiry: expiry(ttl) })
+        self.push(Operation::Ensure { namespace, key, value, expiry: expiry(ttl)? })
     }
 
     /// Remove a key, if it is live.
@@ -129,7 +142,7 @@ impl PyBatch {
     /// Args:
     ///     namespace: Where.
     ///     key: Which key.
-    fn delete(&self, namespace: &str, key: &str) -> PyResult<()> {
+    fn delete(&self, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
         self.push(Operation::Delete { namespace, key })
     }
@@ -141,10 +154,16 @@ impl PyBatch {
     ///     key: Which key; an absent one counts as 0.
     ///     by: What to add; may be negative.
     ///     ttl: Seconds until it goes, if this creates the key.
-    #[pyo3(signature = (namespace, key, by=Integer(1), *, ttl=None), text_signature = "($self, namespace, key, by=1, *, ttl=None)")]
-    fn increment(&self, namespace: &str, key: &str, by: Integer, ttl: Option<Seconds>) -> PyResult<()> {
+    #[pyo3(signature = (namespace, key, by=None, *, ttl=None), text_signature = "($self, namespace, key, by=1, *, ttl=None)")]
+    fn increment(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        by: Option<Argument<'_, '_>>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
-        self.push(Operation::Add { namespace, key, by: by.0, expiry: expiry(ttl) })
+        self.push(Operation::Add { namespace, key, by: summand(by)?, expiry: expiry(ttl)? })
     }
 
     /// Set or clear the expiry of a live key.
@@ -153,17 +172,17 @@ impl PyBatch {
     ///     namespace: Where.
     ///     key: Which key.
     ///     ttl: Seconds from the write until it goes; None = it stays.
-    fn touch(&self, namespace: &str, key: &str, ttl: Option<Seconds>) -> PyResult<()> {
+    fn touch(&self, namespace: Argument<'_, '_>, key: Argument<'_, '_>, ttl: Option<Argument<'_, '_>>) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
-        self.push(Operation::Touch { namespace, key, expiry: expiry(ttl) })
+        self.push(Operation::Touch { namespace, key, expiry: expiry(ttl)? })
     }
 
     /// Remove a namespace with all its keys.
     ///
     /// Args:
     ///     namespace: Which one.
-    fn delete_namespace(&self, namespace: &str) -> PyResult<()> {
-        self.push(Operation::DeleteNamespace { namespace: owned_namespace(namespace)? })
+    fn delete_namespace(&self, namespace: Argument<'_, '_>) -> PyResult<()> {
+        self.push(Operation::DeleteNamespace { namespace: owned_namespace("namespace", namespace)? })
     }
 
     /// Copy a namespace, as it stands before the batch, into one that holds nothing.
@@ -171,8 +190,11 @@ impl PyBatch {
     /// Args:
     ///     source: What to copy.
     ///     target: Where to.
-    fn copy_namespace(&self, source: &str, target: &str) -> PyResult<()> {
-        self.push(Operation::CopyNamespace { source: owned_namespace(source)?, target: owned_namespace(target)? })
+    fn copy_namespace(&self, source: Argument<'_, '_>, target: Argument<'_, '_>) -> PyResult<()> {
+        self.push(Operation::CopyNamespace {
+            source: owned_namespace("source", source)?,
+            target: owned_namespace("target", target)?,
+        })
     }
 
     /// Insist that a key is at a revision before the batch.
@@ -182,9 +204,14 @@ impl PyBatch {
     ///     key: Which key.
     ///     revision: Its revision; 0 = it must be absent.
     #[pyo3(name = "require")]
-    fn require_revision(&self, namespace: &str, key: &str, revision: Count) -> PyResult<()> {
+    fn require_revision(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        revision: Argument<'_, '_>,
+    ) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
-        self.require(Condition::at(namespace, key, revision.0))
+        self.require(Condition::at(namespace, key, argument::count("revision", revision)?))
     }
 
     /// Insist that a key is live before the batch, at whatever revision.
@@ -192,7 +219,7 @@ impl PyBatch {
     /// Args:
     ///     namespace: Where.
     ///     key: Which key.
-    fn require_present(&self, namespace: &str, key: &str) -> PyResult<()> {
+    fn require_present(&self, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<()> {
         let (namespace, key) = owned(namespace, key)?;
         self.require(Condition::KeyPresent { namespace, key })
     }
@@ -202,8 +229,11 @@ impl PyBatch {
     /// Args:
     ///     namespace: Which one.
     ///     revision: The revision of its last change; 0 = no key of it may be live.
-    fn require_namespace(&self, namespace: &str, revision: Count) -> PyResult<()> {
-        self.require(Condition::NamespaceAt { namespace: owned_namespace(namespace)?, revision: revision.0 })
+    fn require_namespace(&self, namespace: Argument<'_, '_>, revision: Argument<'_, '_>) -> PyResult<()> {
+        self.require(Condition::NamespaceAt {
+            namespace: owned_namespace("namespace", namespace)?,
+            revision: argument::count("revision", revision)?,
+        })
     }
 
     /// What became of each operation, in their order; None before the block has ended well.

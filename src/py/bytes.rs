@@ -25,7 +25,7 @@ use super::codec;
 ///
 /// Example:
 ///     >>> dumps({"step": 3})
-///     b'\\x81\\xa4step\\x03'
+///     b'\x81\xa4step\x03'
 #[pyfunction]
 #[pyo3(signature = (obj, /))]
 pub(crate) fn dumps<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
@@ -52,10 +52,11 @@ pub(crate) fn dumps<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes
 #[pyo3(signature = (data, /))]
 pub(crate) fn loads<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
-    if let Ok(bytes) = data.cast::<PyBytes>() {
+    if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         return codec::decode(py, bytes.as_bytes());
     }
-    if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+    if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
+    {
         let copy = py.get_type::<PyBytes>().call1((data,))?.cast_into::<PyBytes>()?;
         return codec::decode(py, copy.as_bytes());
     }

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::argument::Integer;
+use super::argument;
 use super::error::OrRaise;
 use super::store::PyStore;
 use crate::checkpoint::{
@@ -261,7 +261,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for AnyVersion<'a> {
             let kind = object.get_type().name()?;
             return Err(PyTypeError::new_err(format!("a channel's version is a str, an int or a float, not {kind}")));
         }
-        object.extract::<Integer>().map(|Integer(integer)| Self(Version::Integer(integer)))
+        argument::integer("version", &object).map(|integer| Self(Version::Integer(integer)))
     }
 }
 

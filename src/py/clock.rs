@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use super::argument::Seconds;
+use super::argument::{self, Argument};
 use super::error::to_py;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -44,8 +44,9 @@ impl PyClock {
     ///
     /// Raises:
     ///     InvalidError: `seconds` is not above 0.
-    fn advance(&self, seconds: Seconds) {
-        self.0.advance(seconds.0);
+    fn advance(&self, seconds: Argument<'_, '_>) -> PyResult<()> {
+        self.0.advance(argument::seconds("seconds", seconds)?);
+        Ok(())
     }
 
     /// Tell the time.
@@ -53,10 +54,10 @@ impl PyClock {
     /// Returns:
     ///     Seconds since the Unix epoch.
     fn now(&self) -> f64 {
-        self.0.now().as_seconds()
+        self.0.now_micros() as f64 / 1e6
     }
 
     fn __repr__(&self) -> String {
-        format!("Clock(start={})", self.0.now().as_seconds())
+        format!("Clock(start={})", self.0.now_micros() as f64 / 1e6)
     }
 }

@@ -11,11 +11,11 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::{PyMemoryError, PyUnicodeDecodeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -67,7 +67,7 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: &str) ->
 ///
 /// # Errors
 /// As [`encode`], and `MemoryError`.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the store's set calls it")]
 pub(crate) fn encode_large(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
     let Some((head, payload)) = large_parts(value)? else { return Ok(None) };
     let mut whole = Vec::new();
@@ -100,7 +100,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
         py,
         reader: Reader::new(bytes, 0),
         items: Vec::new(),
-        keys: KEYS.try_lock(),
+        keys: KeysTaken::take(),
         fault: Undecodable::Raised,
     };
     match decoder.value(0) {
@@ -115,14 +115,23 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
 
 type Encoded = Result<(), Box<Fault>>;
 
-#[inline]
+#[inline(always)]
 fn encode_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
     let kind = value.get_type_ptr();
     if kind == &raw mut ffi::PyUnicode_Type {
         encode_str(value, out)
     } else if kind == &raw mut ffi::PyLong_Type {
         encode_int(value, out)
-    } else if kind == &raw mut ffi::PyDict_Type {
+    } else {
+        encode_other(value, out, depth)
+    }
+}
+
+/// The part of [`encode_value`] that is a call of its own, which keeps the frame of each level small.
+#[inline(never)]
+fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+    let kind = value.get_type_ptr();
+    if kind == &raw mut ffi::PyDict_Type {
         encode_dict(value, out, depth)
     } else if kind == &raw mut ffi::PyList_Type {
         encode_list(value, out, depth)
@@ -159,7 +168,7 @@ fn encode_subclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) ->
 }
 
 /// Encodes a dict key: str, int, bytes, their subclasses, bool or None.
-#[inline]
+#[inline(always)]
 fn encode_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     if key.get_type_ptr() == &raw mut ffi::PyUnicode_Type { encode_str(key, out) } else { encode_other_key(key, out) }
 }
@@ -225,7 +234,7 @@ fn encode_float(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
 fn encode_int(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     let mut overflow: c_int = 0;
     // SAFETY: `value` is an int or a subclass, for which the call reads the stored number and raises nothing.
@@ -248,40 +257,53 @@ fn encode_big_int(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
 fn encode_str(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
-    let text = utf8(value).map_err(|raised| Fault::new(Reason::Raised(raised)))?;
+    let Some(text) = utf8(value) else { return Err(Fault::raised(PyErr::fetch(value.py()))) };
+    make_room(out, text.len())?;
     msgpack::write_str_head(out, text.len())?;
-    append(out, text)
+    out.extend_from_slice(text);
+    Ok(())
+}
+
+/// Makes room for a header and `length` bytes.
+#[inline(always)]
+fn make_room(out: &mut Vec<u8>, length: usize) -> Encoded {
+    let needed = length + 5;
+    if out.capacity() - out.len() < needed {
+        grow(out, needed)?;
+    }
+    // SAFETY: there was room, or `grow` has made it.
+    unsafe { std::hint::assert_unchecked(out.capacity() - out.len() >= needed) };
+    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn grow(out: &mut Vec<u8>, needed: usize) -> Encoded {
+    out.try_reserve(needed).map_err(|_| Fault::new(Reason::NoMemory))
 }
 
 #[inline]
 fn encode_bytes(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
     let bytes = payload(value);
+    make_room(out, bytes.len())?;
     msgpack::write_bin_head(out, bytes.len())?;
-    append(out, bytes)
-}
-
-#[inline]
-fn append(out: &mut Vec<u8>, bytes: &[u8]) -> Encoded {
-    if out.capacity() - out.len() < bytes.len() {
-        out.try_reserve(bytes.len()).map_err(|_| Fault::new(Reason::NoMemory))?;
-    }
     out.extend_from_slice(bytes);
     Ok(())
 }
 
-/// The UTF-8 of a str or a subclass; a non-ASCII str keeps it from then on.
-#[inline]
-fn utf8<'a>(text: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
+/// The UTF-8 of a str or a subclass; `None` says that an exception is set.
+///
+/// A str that is not ASCII keeps its UTF-8 from then on. Asking for a copy instead would cost every ASCII str an allocation,
+/// since the limited API does not tell the two apart.
+#[inline(always)]
+fn utf8<'a>(text: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
     let mut length = 0;
     // SAFETY: `text` is a str, and `length` outlives the call.
     let data = unsafe { ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length) };
-    if data.is_null() {
-        return Err(PyErr::fetch(text.py()));
-    }
     // SAFETY: on success the call gives `length` bytes that belong to the immutable str and live as long as it.
-    Ok(unsafe { std::slice::from_raw_parts(data.cast(), length as usize) })
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast(), length as usize) })
 }
 
 /// The content of a bytes or a subclass.
@@ -362,23 +384,34 @@ fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
 
 /// Encodes a dict subclass by its `items()`, which may order or compute them in its own way.
 fn encode_items(mapping: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
-    let raised = |error| Fault::new(Reason::Raised(error));
-    let mapping = mapping.clone();
     deeper(depth)?;
-    // SAFETY: `mapping` is a live object; the call gives a new list, or null with an exception set.
-    let items = unsafe { Bound::from_owned_ptr_or_err(mapping.py(), ffi::PyMapping_Items(mapping.as_ptr())) };
-    let items = items.map_err(raised)?.cast_into::<PyList>().map_err(|error| raised(error.into()))?;
+    let items = items_of(mapping)?;
     let count = items.len();
     msgpack::write_map_head(out, count)?;
     for index in 0..count {
-        let pair = items.get_item(index).map_err(raised)?;
-        let (key, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>().map_err(raised)?;
+        let (key, value) = pair_at(&items, index)?;
         encode_pair(&key, &value, out, depth)?;
     }
     Ok(())
 }
 
-#[inline]
+#[inline(never)]
+fn items_of<'py>(mapping: &Bound<'py, PyAny>) -> Result<Bound<'py, PyList>, Box<Fault>> {
+    let mapping = mapping.clone();
+    // SAFETY: `mapping` is a live object; the call gives a new list, or null with an exception set.
+    let items = unsafe { Bound::from_owned_ptr_or_err(mapping.py(), ffi::PyMapping_Items(mapping.as_ptr())) };
+    items.and_then(|items| Ok(items.cast_into()?)).map_err(Fault::raised)
+}
+
+#[inline(never)]
+fn pair_at<'py>(
+    items: &Bound<'py, PyList>,
+    index: usize,
+) -> Result<(Bound<'py, PyAny>, Bound<'py, PyAny>), Box<Fault>> {
+    items.get_item(index).and_then(|pair| pair.extract()).map_err(Fault::raised)
+}
+
+#[inline(always)]
 fn encode_pair(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
     let key_at = out.len();
     encode_key(key, out)?;
@@ -415,7 +448,7 @@ fn large_parts<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<(Vec<u8>, &'a
         }
         (msgpack::write_bin_head(&mut head, bytes.len()), bytes)
     } else if value.is_exact_instance_of::<PyString>() {
-        let text = utf8(value)?;
+        let Some(text) = utf8(value) else { return Err(PyErr::fetch(value.py())) };
         if text.len() <= LARGE_BYTES {
             return Ok(None);
         }
@@ -449,7 +482,7 @@ struct Decoder<'a, 'py> {
     /// The items of the lists that are being read; each list owns the top from where it started.
     items: Vec<Bound<'py, PyAny>>,
     /// The shared keys; `None` while another decode, a finaliser's included, has them.
-    keys: Option<MutexGuard<'static, KeyCache>>,
+    keys: Option<KeysTaken>,
     fault: Undecodable,
 }
 
@@ -547,15 +580,17 @@ impl<'py> Decoder<'_, 'py> {
     /// A short key: the str that an earlier decode made of the same bytes, where one is still known.
     #[inline]
     fn short_key(&mut self, text: &[u8], offset: usize) -> Option<Bound<'py, PyAny>> {
-        let place = KeyCache::place(text);
-        if let Some(keys) = &self.keys
-            && let Some(known) = keys.slots[place].holds(text)
+        let print = KeyPrint::new(text);
+        let index = print.slot();
+        if let Some(keys) = &mut self.keys
+            && let KeySlot { print: known, text: Some(text) } = keys.slot(index)
+            && *known == print
         {
-            return Some(known.bind(self.py).clone().into_any());
+            return Some(text.bind(self.py).clone());
         }
         let key = self.str(text, offset)?;
         if let Some(keys) = &mut self.keys {
-            keys.slots[place].fill(text, &key);
+            *keys.slot(index) = KeySlot { print, text: Some(key.clone().unbind()) };
         }
         Some(key)
     }
@@ -630,12 +665,51 @@ fn malformed(fault: Malformed) -> PyErr {
 }
 
 /// The longest dict key that is kept, in UTF-8.
-const CACHED_KEY_BYTES: usize = 31;
+const CACHED_KEY_BYTES: usize = 32;
 const KEY_SLOTS: usize = 1024;
 
-/// Only ever taken by `try_lock`: nobody waits for it, and a decode that finds it taken makes its keys anew. So it may be held
-/// while Python code runs. Its strs are never released; there are no more than [`KEY_SLOTS`].
-static KEYS: Mutex<KeyCache> = Mutex::new(KeyCache { slots: [const { KeySlot::EMPTY }; KEY_SLOTS] });
+static KEYS: SharedKeys = SharedKeys {
+    taken: AtomicBool::new(false),
+    cache: UnsafeCell::new(KeyCache { slots: [const { KeySlot::EMPTY }; KEY_SLOTS] }),
+};
+
+/// The one cache, which one decode has at a time.
+///
+/// Nobody waits for it: a decode that finds it taken makes its keys anew. So it may be held while Python code runs. Its strs are
+/// never released; there are no more than [`KEY_SLOTS`].
+struct SharedKeys {
+    taken: AtomicBool,
+    cache: UnsafeCell<KeyCache>,
+}
+
+// SAFETY: `cache` is reached only through a `KeysTaken`, of which `taken` lets no second one exist; the strs in it may be sent
+// between threads.
+unsafe impl Sync for SharedKeys {}
+
+/// The right to use the cache, given back on drop.
+struct KeysTaken {
+    _only_by_take: (),
+}
+
+impl KeysTaken {
+    #[inline]
+    fn take() -> Option<Self> {
+        (!KEYS.taken.swap(true, Ordering::Acquire)).then(|| KeysTaken { _only_by_take: () })
+    }
+
+    #[inline]
+    fn slot(&mut self, index: usize) -> &mut KeySlot {
+        // SAFETY: this is the only `KeysTaken`, and the borrow of it lasts as long as the one that is given.
+        unsafe { &mut (*KEYS.cache.get()).slots[index] }
+    }
+}
+
+impl Drop for KeysTaken {
+    #[inline]
+    fn drop(&mut self) {
+        KEYS.taken.store(false, Ordering::Release);
+    }
+}
 
 /// Strs of short dict keys, each in the one slot that its bytes lead to; the newest wins.
 struct KeyCache {
@@ -643,41 +717,48 @@ struct KeyCache {
 }
 
 struct KeySlot {
+    print: KeyPrint,
     text: Option<Py<PyAny>>,
-    length: u8,
-    bytes: [u8; CACHED_KEY_BYTES],
 }
 
-impl KeyCache {
-    #[inline]
-    fn place(key: &[u8]) -> usize {
-        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut hash = key.len() as u64;
-        let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(MIX);
-        if let Some(last) = key.last_chunk::<8>() {
-            key.as_chunks::<8>().0.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
-            mix(u64::from_le_bytes(*last));
-        } else if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
-            mix(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
-        } else {
-            key.iter().for_each(|byte| mix(u64::from(*byte)));
-        }
-        (hash >> (u64::BITS - KEY_SLOTS.ilog2())) as usize
-    }
+/// All bytes of a short key in words of fixed number, so that two keys compare without a loop.
+///
+/// One to one: of each length, the words cover every byte, overlapping where the length is not a power of two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct KeyPrint {
+    words: [u64; 4],
+    length: usize,
 }
 
 impl KeySlot {
-    const EMPTY: Self = KeySlot { text: None, length: 0, bytes: [0; CACHED_KEY_BYTES] };
+    const EMPTY: Self = KeySlot { print: KeyPrint { words: [0; 4], length: 0 }, text: None };
+}
 
-    #[inline]
-    fn holds(&self, key: &[u8]) -> Option<&Py<PyAny>> {
-        let same = usize::from(self.length) == key.len() && self.bytes[..key.len()] == *key;
-        if same { self.text.as_ref() } else { None }
+impl KeyPrint {
+    #[inline(always)]
+    fn new(key: &[u8]) -> Self {
+        let words = if let (Some(first), Some(last)) = (key.first_chunk::<16>(), key.last_chunk::<16>()) {
+            let (first, last) = (u128::from_le_bytes(*first), u128::from_le_bytes(*last));
+            [first as u64, (first >> 64) as u64, last as u64, (last >> 64) as u64]
+        } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            [u64::from_le_bytes(*first), u64::from_le_bytes(*last), 0, 0]
+        } else if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+            [u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into(), 0, 0]
+        } else if let (Some(first), Some(last)) = (key.first(), key.last()) {
+            [(*first).into(), key[key.len() / 2].into(), (*last).into(), 0]
+        } else {
+            [0; 4]
+        };
+        KeyPrint { words, length: key.len() }
     }
 
-    fn fill(&mut self, key: &[u8], text: &Bound<'_, PyAny>) {
-        self.length = key.len() as u8;
-        self.bytes[..key.len()].copy_from_slice(key);
-        self.text = Some(text.clone().unbind());
+    #[inline(always)]
+    fn slot(&self) -> usize {
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash = self.length as u64;
+        for word in self.words {
+            hash = (hash.rotate_left(23) ^ word).wrapping_mul(MIX);
+        }
+        (hash >> (u64::BITS - KEY_SLOTS.ilog2())) as usize
     }
 }

@@ -1,7 +1,8 @@
 //! Why a Python object is not storable, where in the value it lies, and how that reads.
 //!
-//! A fault is built on the way out of the encoder: the reason first, then one step of the path at each level. No Python code runs
-//! before [`Fault::into_error`], when the encoder holds nothing any more.
+//! A fault is built on the way out of the encoder: the reason first, then one step of the path at each level. A step is made from
+//! bytes already written, so that it needs no object that may be gone by then. Only [`Fault::into_error`], when the encoder holds
+//! nothing any more, asks Python for names.
 
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -41,6 +42,11 @@ impl Fault {
     #[cold]
     pub(super) fn new(reason: Reason) -> Box<Self> {
         Box::new(Fault { reason, path: Vec::new() })
+    }
+
+    #[cold]
+    pub(super) fn raised(error: PyErr) -> Box<Self> {
+        Fault::new(Reason::Raised(error))
     }
 
     #[cold]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::argument::{self, Argument};
 use super::detaching;
 use super::error::{OrRaise, to_py};
 use super::snapshot::PySnapshot;
@@ -31,8 +31,8 @@ use crate::waiting::Waiting;
 ///     >>> open("memory:").capabilities.engine
 ///     'memory'
 #[pyfunction]
-pub(crate) fn open(url: &str) -> PyResult<PyStore> {
-    let store = crate::open::open(url).or_raise()?;
+pub(crate) fn open(url: Argument<'_, '_>) -> PyResult<PyStore> {
+    let store = crate::open::open(argument::text("url", url)?).or_raise()?;
     Ok(PyStore::new(store.with_waiting(detaching())))
 }
 
@@ -62,12 +62,12 @@ pub(crate) fn open(url: &str) -> PyResult<PyStore> {
 #[pyo3(signature = (source, target, *, progress=None))]
 pub(crate) fn copy(
     py: Python<'_>,
-    source: &Bound<'_, PyAny>,
-    target: PyRef<'_, PyStore>,
+    source: Argument<'_, '_>,
+    target: Argument<'_, '_>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<u64> {
     let source = reader(source)?;
-    let target = target.engine().with_waiting(Waiting::plainly());
+    let target = argument::instance::<PyStore>("target", target)?.get().engine().with_waiting(Waiting::plainly());
     py.detach(|| {
         let copied = transfer::copy(&*source, &*target, |done, total| tell(progress.as_ref(), done, total));
         copied.map_err(|stop| match stop {
@@ -89,16 +89,13 @@ impl From<Error> for Stop {
     }
 }
 
-fn reader(source: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Reader>> {
+fn reader(source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
     if let Ok(store) = source.cast::<PyStore>() {
         return store.get().engine().with_waiting(Waiting::plainly()).view().or_raise();
     }
     match source.cast::<PySnapshot>() {
         Ok(snapshot) => Ok(snapshot.get().inner().clone()),
-        Err(_) => Err(PyTypeError::new_err(format!(
-            "argument 'source': a Store or a Snapshot is wanted, not {}",
-            source.get_type().name()?
-        ))),
+        Err(_) => Err(argument::wrong_type("source", "a Store or a Snapshot", source)),
     }
 }
 

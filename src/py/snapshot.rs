@@ -5,14 +5,14 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
-use super::argument::{self, Count};
+use super::argument::{self, Argument};
 use super::detaching;
 use super::entry::PyEntry;
 use super::error::OrRaise;
 use super::store::{self, PyStore};
 use crate::engine::memory::MemoryOptions;
 use crate::key::Namespace;
-use crate::store::{Reader, Snapshot};
+use crate::store::{Range, Reader, Snapshot};
 use crate::transfer;
 
 /// A frozen, read-only copy of a whole store at a moment in time, taken by Store.snapshot.
@@ -46,7 +46,7 @@ impl PySnapshot {
     /// When it was taken, in seconds since the Unix epoch.
     #[getter]
     fn timestamp(&self) -> f64 {
-        self.0.info().taken_at.as_seconds()
+        self.0.info().taken_at_micros as f64 / 1e6
     }
 
     /// The id of the snapshot taken before it in the same store, whether or not that one still exists; None for the first.
@@ -65,7 +65,7 @@ impl PySnapshot {
     #[getter]
     fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let pairs = PyList::empty(py);
-        let all = argument::range("", None, false, None)?;
+        let all = Range::default();
         for namespace in self.0.namespaces(&all).or_raise()? {
             let name = PyString::new(py, &namespace);
             for key in self.0.keys(&Namespace::new(namespace).or_raise()?, &all).or_raise()? {
@@ -91,8 +91,8 @@ impl PySnapshot {
     fn get<'py>(
         &self,
         py: Python<'py>,
-        namespace: &str,
-        key: &str,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         store::get(py, self.reader(), namespace, key, default)
@@ -106,7 +106,7 @@ impl PySnapshot {
     ///
     /// Returns:
     ///     The entry, or None when the key was not live.
-    fn entry(&self, py: Python<'_>, namespace: &str, key: &str) -> PyResult<Option<PyEntry>> {
+    fn entry(&self, py: Python<'_>, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<Option<PyEntry>> {
         store::entry(py, self.reader(), namespace, key)
     }
 
@@ -121,15 +121,15 @@ impl PySnapshot {
     ///
     /// Returns:
     ///     (key, value) pairs, ordered by the bytes of the keys.
-    #[pyo3(signature = (namespace, *, prefix="", after=None, reverse=false, limit=None))]
+    #[pyo3(signature = (namespace, *, prefix=None, after=None, reverse=None, limit=None), text_signature = "($self, namespace, *, prefix='', after=None, reverse=False, limit=None)")]
     fn items<'py>(
         &self,
         py: Python<'py>,
-        namespace: &str,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
-        limit: Option<Count>,
+        namespace: Argument<'_, '_>,
+        prefix: Option<Argument<'_, '_>>,
+        after: Option<Argument<'_, '_>>,
+        reverse: Option<Argument<'_, '_>>,
+        limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Bound<'py, PyList>> {
         store::items(py, self.reader(), namespace, &argument::range(prefix, after, reverse, limit)?)
     }
@@ -144,13 +144,13 @@ impl PySnapshot {
     ///
     /// Returns:
     ///     Their names, ordered by their bytes.
-    #[pyo3(signature = (*, prefix="", after=None, reverse=false, limit=None))]
+    #[pyo3(signature = (*, prefix=None, after=None, reverse=None, limit=None), text_signature = "($self, *, prefix='', after=None, reverse=False, limit=None)")]
     fn namespaces(
         &self,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
-        limit: Option<Count>,
+        prefix: Option<Argument<'_, '_>>,
+        after: Option<Argument<'_, '_>>,
+        reverse: Option<Argument<'_, '_>>,
+        limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Vec<String>> {
         self.0.namespaces(&argument::range(prefix, after, reverse, limit)?).or_raise()
     }
@@ -172,7 +172,8 @@ impl PySnapshot {
     ///     >>> revision = store.set("n", "k", 1)
     ///     >>> store.snapshot().diff(base)
     ///     {'added': [('n', 'k')], 'removed': [], 'changed': []}
-    fn diff<'py>(&self, py: Python<'py>, base: &PySnapshot) -> PyResult<Bound<'py, PyDict>> {
+    fn diff<'py>(&self, py: Python<'py>, base: Argument<'_, '_>) -> PyResult<Bound<'py, PyDict>> {
+        let base = argument::instance::<PySnapshot>("base", base)?.get();
         let diff = self.0.diff(&*base.0).or_raise()?;
         let dict = PyDict::new(py);
         dict.set_item("added", diff.added)?;
@@ -191,8 +192,8 @@ impl PySnapshot {
     /// Returns:
     ///     The new store.
     #[pyo3(signature = (*, max_history=None))]
-    fn fork(&self, max_history: Option<Count>) -> PyResult<PyStore> {
-        let options = MemoryOptions { max_history: store::history_bound(max_history), ..MemoryOptions::default() };
+    fn fork(&self, max_history: Option<Argument<'_, '_>>) -> PyResult<PyStore> {
+        let options = MemoryOptions { max_history: store::history_bound(max_history)?, ..MemoryOptions::default() };
         let store = transfer::fork(&*self.0, options).or_raise()?;
         Ok(PyStore::new(store.with_waiting(detaching())))
     }

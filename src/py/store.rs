@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyType};
 
-use super::argument::{self, Count, Integer, Seconds, address, condition, expiry, range};
+use super::argument::{self, Argument, address, condition, expiry, range};
 use super::batch::PyBatch;
 use super::capabilities::PyCapabilities;
 use super::clock::PyClock;
@@ -13,9 +13,9 @@ use super::entry::PyEntry;
 use super::error::{OrRaise, to_py};
 use super::snapshot::PySnapshot;
 use super::{codec, detaching};
+use crate::clock::Clock;
 use crate::engine::memory::{Memory, MemoryOptions};
 use crate::error::Error;
-use crate::key::{Key, Namespace};
 use crate::msgpack::{self, Lead};
 use crate::store::{Batch, Condition, Operation, Outcome, Range, Reader, Store};
 use crate::value::{Kind, Value};
@@ -64,24 +64,21 @@ impl PyStore {
 #[pymethods]
 impl PyStore {
     #[new]
-    #[pyo3(signature = (backend="memory", codec="msgpack", max_history=None, *, clock=None))]
+    #[pyo3(signature = (backend=None, codec=None, max_history=None, *, clock=None), text_signature = "(backend='memory', codec='msgpack', max_history=None, *, clock=None)")]
     fn open(
-        backend: &str,
-        codec: &str,
-        max_history: Option<Count>,
-        clock: Option<PyRef<'_, PyClock>>,
+        backend: Option<Argument<'_, '_>>,
+        codec: Option<Argument<'_, '_>>,
+        max_history: Option<Argument<'_, '_>>,
+        clock: Option<Argument<'_, '_>>,
     ) -> PyResult<Self> {
-        if backend != "memory" {
-            return Err(to_py(Error::invalid(format!(
-                "backend {backend:?} is unknown; a Store's backend is \"memory\""
-            ))));
-        }
-        if codec != "msgpack" {
-            return Err(to_py(Error::invalid(format!("codec {codec:?} is unknown; the codec is \"msgpack\""))));
-        }
-        let clock = clock.map(|clock| clock.0.clone()).unwrap_or_default();
+        require_known("backend", backend, "memory")?;
+        require_known("codec", codec, "msgpack")?;
+        let clock = match clock {
+            Some(clock) => argument::instance::<PyClock>("clock", clock)?.get().0.clone(),
+            None => Clock::system(),
+        };
         let memory =
-            Memory::with_options(MemoryOptions { max_history: history_bound(max_history), clock }).or_raise()?;
+            Memory::with_options(MemoryOptions { max_history: history_bound(max_history)?, clock }).or_raise()?;
         Ok(Self(memory.with_waiting(detaching())))
     }
 
@@ -106,16 +103,20 @@ impl PyStore {
     #[pyo3(signature = (namespace, key, value, *, ttl=None, if_revision=None))]
     fn set(
         &self,
-        namespace: &str,
-        key: &str,
-        value: &Bound<'_, PyAny>,
-        ttl: Option<Seconds>,
-        if_revision: Option<Count>,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        value: Argument<'_, '_>,
+        ttl: Option<Argument<'_, '_>>,
+        if_revision: Option<Argument<'_, '_>>,
     ) -> PyResult<u64> {
-        let condition = condition(namespace, key, if_revision)?;
         let (namespace, key) = address(namespace, key)?;
-        let expiry = expiry(ttl);
-        with_value(value, |value| Ok(self.apply(Operation::Set { namespace, key, value, expiry }, condition)?.revision))
+        let condition = condition((&namespace, &key), if_revision)?;
+        let expiry = expiry(ttl)?;
+        with_value(value, |value| {
+            Ok(self
+                .apply(Operation::Set { namespace: namespace.borrow(), key: key.borrow(), value, expiry }, condition)?
+                .revision)
+        })
     }
 
     /// Read a value.
@@ -131,8 +132,8 @@ impl PyStore {
     fn get<'py>(
         &self,
         py: Python<'py>,
-        namespace: &str,
-        key: &str,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         get(py, self.reader(), namespace, key, default)
@@ -146,7 +147,7 @@ impl PyStore {
     ///
     /// Returns:
     ///     The entry, or None when the key is not live.
-    fn entry(&self, py: Python<'_>, namespace: &str, key: &str) -> PyResult<Option<PyEntry>> {
+    fn entry(&self, py: Python<'_>, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<Option<PyEntry>> {
         entry(py, self.reader(), namespace, key)
     }
 
@@ -158,7 +159,7 @@ impl PyStore {
     ///
     /// Returns:
     ///     True if it is.
-    fn contains(&self, namespace: &str, key: &str) -> PyResult<bool> {
+    fn contains(&self, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<bool> {
         contains(self.reader(), namespace, key)
     }
 
@@ -175,10 +176,15 @@ impl PyStore {
     /// Raises:
     ///     ConflictError: The key is at another revision than `if_revision`, or absent.
     #[pyo3(signature = (namespace, key, *, if_revision=None))]
-    fn delete(&self, namespace: &str, key: &str, if_revision: Option<Count>) -> PyResult<bool> {
-        let condition = condition(namespace, key, if_revision)?;
+    fn delete(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        if_revision: Option<Argument<'_, '_>>,
+    ) -> PyResult<bool> {
         let (namespace, key) = address(namespace, key)?;
-        Ok(self.apply(Operation::Delete { namespace, key }, condition)?.written)
+        let condition = condition((&namespace, &key), if_revision)?;
+        Ok(self.apply(Operation::Delete { namespace: namespace.borrow(), key: key.borrow() }, condition)?.written)
     }
 
     /// Add to an integer, in one step: no increment is ever lost.
@@ -195,10 +201,16 @@ impl PyStore {
     /// Raises:
     ///     WrongTypeError: The key holds something else than an int within 64 bits.
     ///     InvalidError: The sum is outside the 64-bit integers.
-    #[pyo3(signature = (namespace, key, by=Integer(1), *, ttl=None), text_signature = "($self, namespace, key, by=1, *, ttl=None)")]
-    fn increment(&self, namespace: &str, key: &str, by: Integer, ttl: Option<Seconds>) -> PyResult<Option<i64>> {
+    #[pyo3(signature = (namespace, key, by=None, *, ttl=None), text_signature = "($self, namespace, key, by=1, *, ttl=None)")]
+    fn increment(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        by: Option<Argument<'_, '_>>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<Option<i64>> {
         let (namespace, key) = address(namespace, key)?;
-        Ok(self.apply(Operation::Add { namespace, key, by: by.0, expiry: expiry(ttl) }, None)?.integer)
+        Ok(self.apply(Operation::Add { namespace, key, by: summand(by)?, expiry: expiry(ttl)? }, None)?.integer)
     }
 
     /// Set or clear the expiry of a live key. The value stays; the revision rises.
@@ -210,9 +222,14 @@ impl PyStore {
     ///
     /// Returns:
     ///     True if the key is live, False if nothing was there.
-    fn touch(&self, namespace: &str, key: &str, ttl: Option<Seconds>) -> PyResult<bool> {
+    fn touch(
+        &self,
+        namespace: Argument<'_, '_>,
+        key: Argument<'_, '_>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<bool> {
         let (namespace, key) = address(namespace, key)?;
-        Ok(self.apply(Operation::Touch { namespace, key, expiry: expiry(ttl) }, None)?.written)
+        Ok(self.apply(Operation::Touch { namespace, key, expiry: expiry(ttl)? }, None)?.written)
     }
 
     /// List a namespace's keys.
@@ -226,16 +243,16 @@ impl PyStore {
     ///
     /// Returns:
     ///     The keys, ordered by their bytes.
-    #[pyo3(signature = (namespace, *, prefix="", after=None, reverse=false, limit=None))]
+    #[pyo3(signature = (namespace, *, prefix=None, after=None, reverse=None, limit=None), text_signature = "($self, namespace, *, prefix='', after=None, reverse=False, limit=None)")]
     fn keys(
         &self,
-        namespace: &str,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
-        limit: Option<Count>,
+        namespace: Argument<'_, '_>,
+        prefix: Option<Argument<'_, '_>>,
+        after: Option<Argument<'_, '_>>,
+        reverse: Option<Argument<'_, '_>>,
+        limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Vec<String>> {
-        let namespace = argument::namespace(namespace)?;
+        let namespace = argument::namespace("namespace", namespace)?;
         self.0.keys(&namespace, &range(prefix, after, reverse, limit)?).or_raise()
     }
 
@@ -250,15 +267,15 @@ impl PyStore {
     ///
     /// Returns:
     ///     (key, value) pairs, ordered by the bytes of the keys.
-    #[pyo3(signature = (namespace, *, prefix="", after=None, reverse=false, limit=None))]
+    #[pyo3(signature = (namespace, *, prefix=None, after=None, reverse=None, limit=None), text_signature = "($self, namespace, *, prefix='', after=None, reverse=False, limit=None)")]
     fn items<'py>(
         &self,
         py: Python<'py>,
-        namespace: &str,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
-        limit: Option<Count>,
+        namespace: Argument<'_, '_>,
+        prefix: Option<Argument<'_, '_>>,
+        after: Option<Argument<'_, '_>>,
+        reverse: Option<Argument<'_, '_>>,
+        limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Bound<'py, PyList>> {
         items(py, self.reader(), namespace, &range(prefix, after, reverse, limit)?)
     }
@@ -273,13 +290,13 @@ impl PyStore {
     ///
     /// Returns:
     ///     Their names, ordered by their bytes.
-    #[pyo3(signature = (*, prefix="", after=None, reverse=false, limit=None))]
+    #[pyo3(signature = (*, prefix=None, after=None, reverse=None, limit=None), text_signature = "($self, *, prefix='', after=None, reverse=False, limit=None)")]
     fn namespaces(
         &self,
-        prefix: &str,
-        after: Option<&str>,
-        reverse: bool,
-        limit: Option<Count>,
+        prefix: Option<Argument<'_, '_>>,
+        after: Option<Argument<'_, '_>>,
+        reverse: Option<Argument<'_, '_>>,
+        limit: Option<Argument<'_, '_>>,
     ) -> PyResult<Vec<String>> {
         self.0.namespaces(&range(prefix, after, reverse, limit)?).or_raise()
     }
@@ -294,13 +311,13 @@ impl PyStore {
     ///     TooLargeError: More than the engine takes in one batch (see `capabilities`).
     ///     Exception: As `set`; nothing is written.
     #[pyo3(signature = (items, *, ttl=None))]
-    fn set_many(&self, items: &Bound<'_, PyAny>, ttl: Option<Seconds>) -> PyResult<()> {
-        let expiry = expiry(ttl);
+    fn set_many(&self, items: &Bound<'_, PyAny>, ttl: Option<Argument<'_, '_>>) -> PyResult<()> {
+        let expiry = expiry(ttl)?;
         codec::with_buffer(|buffer| {
             let rows = Rows::read(items, buffer)?;
             let mut batch = Batch::new();
             for row in &rows.0 {
-                let (namespace, key) = address(row.namespace.to_str()?, row.key.to_str()?)?;
+                let (namespace, key) = address(row.namespace.as_any(), row.key.as_any())?;
                 batch.set(namespace, key, value_of(&buffer[row.start..row.end]), expiry);
             }
             batch.keep_last_sets();
@@ -325,7 +342,7 @@ impl PyStore {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let names = pairs.try_iter()?.map(|pair| argument::pair(&pair?)).collect::<PyResult<Vec<_>>>()?;
-        let addresses = names.iter().map(|[namespace, key]| address(namespace.to_str()?, key.to_str()?));
+        let addresses = names.iter().map(|[namespace, key]| address(namespace.as_any(), key.as_any()));
         let found = self.0.get_many(&addresses.collect::<PyResult<Vec<_>>>()?).or_raise()?;
         let default = default.unwrap_or_else(|| py.None().into_bound(py));
         let values = found.into_iter().map(|entry| match entry {
@@ -342,8 +359,8 @@ impl PyStore {
     ///
     /// Returns:
     ///     True if a key of it was live.
-    fn delete_namespace(&self, namespace: &str) -> PyResult<bool> {
-        let namespace = argument::namespace(namespace)?;
+    fn delete_namespace(&self, namespace: Argument<'_, '_>) -> PyResult<bool> {
+        let namespace = argument::namespace("namespace", namespace)?;
         Ok(self.apply(Operation::DeleteNamespace { namespace }, None)?.written)
     }
 
@@ -358,8 +375,8 @@ impl PyStore {
     ///
     /// Raises:
     ///     ConflictError: The target holds a live key; nothing is changed.
-    fn copy_namespace(&self, source: &str, target: &str) -> PyResult<bool> {
-        let (source, target) = (argument::namespace(source)?, argument::namespace(target)?);
+    fn copy_namespace(&self, source: Argument<'_, '_>, target: Argument<'_, '_>) -> PyResult<bool> {
+        let (source, target) = (argument::namespace("source", source)?, argument::namespace("target", target)?);
         Ok(self.apply(Operation::CopyNamespace { source, target }, None)?.written)
     }
 
@@ -402,7 +419,8 @@ impl PyStore {
     /// Raises:
     ///     UnsupportedError: It is of another engine; `copy` it into an empty store instead.
     ///     NotFoundError: It was dropped, and its engine keeps no dropped ones.
-    fn restore(&self, snapshot: PyRef<'_, PySnapshot>) -> PyResult<()> {
+    fn restore(&self, snapshot: Argument<'_, '_>) -> PyResult<()> {
+        let snapshot = argument::instance::<PySnapshot>("snapshot", snapshot)?.get();
         self.0.restore(&**snapshot.inner()).or_raise()
     }
 
@@ -424,8 +442,8 @@ impl PyStore {
     ///
     /// Raises:
     ///     NotFoundError: The store retains none of that id.
-    fn snapshot_by_id(&self, id: Count) -> PyResult<PySnapshot> {
-        Ok(PySnapshot::new(self.0.snapshot_by_id(id.0).or_raise()?))
+    fn snapshot_by_id(&self, id: Argument<'_, '_>) -> PyResult<PySnapshot> {
+        Ok(PySnapshot::new(self.0.snapshot_by_id(argument::count("id", id)?).or_raise()?))
     }
 
     /// Drop a snapshot from the history. In memory, one that somebody holds stays readable.
@@ -435,8 +453,8 @@ impl PyStore {
     ///
     /// Returns:
     ///     True if the store retained it.
-    fn drop_snapshot(&self, id: Count) -> PyResult<bool> {
-        self.0.drop_snapshot(id.0).or_raise()
+    fn drop_snapshot(&self, id: Argument<'_, '_>) -> PyResult<bool> {
+        self.0.drop_snapshot(argument::count("id", id)?).or_raise()
     }
 
     /// Remove all that is expired and give back what room the engine can.
@@ -512,7 +530,7 @@ impl<'py> Rows<'py> {
         let mut rows = Vec::with_capacity(items.len().unwrap_or(0));
         for item in items.try_iter()? {
             let parts = argument::parts(&item?, 3, "(namespace, key, value)")?;
-            let (namespace, key) = (argument::text(&parts, 0, "namespace")?, argument::text(&parts, 1, "key")?);
+            let (namespace, key) = (argument::part(&parts, 0, "namespace")?, argument::part(&parts, 1, "key")?);
             let start = buffer.len();
             codec::encode(&parts.get_item(2)?, buffer, "value")?;
             rows.push(Row { namespace, key, start, end: buffer.len() });
@@ -547,15 +565,29 @@ fn kind_of(msgpack: &[u8]) -> Kind {
 }
 
 /// The bound that `max_history=` states.
-pub(super) fn history_bound(max_history: Option<Count>) -> Option<usize> {
-    max_history.map(|most| usize::try_from(most.0).unwrap_or(usize::MAX))
+pub(super) fn history_bound(max_history: Option<Argument<'_, '_>>) -> PyResult<Option<usize>> {
+    let Some(most) = max_history else { return Ok(None) };
+    Ok(Some(usize::try_from(argument::count("max_history", most)?).unwrap_or(usize::MAX)))
+}
+
+fn require_known(name: &str, given: Option<Argument<'_, '_>>, known: &str) -> PyResult<()> {
+    let Some(given) = given else { return Ok(()) };
+    match argument::text(name, given)? {
+        given if given == known => Ok(()),
+        given => Err(to_py(Error::invalid(format!("{name} {given:?} is unknown; it must be {known:?}")))),
+    }
+}
+
+/// What `by=` says; 1 when it is not given.
+pub(super) fn summand(by: Option<Argument<'_, '_>>) -> PyResult<i64> {
+    by.map_or(Ok(1), |by| argument::integer("by", by))
 }
 
 pub(super) fn get<'py>(
     py: Python<'py>,
     reader: &dyn Reader,
-    namespace: &str,
-    key: &str,
+    namespace: Argument<'_, '_>,
+    key: Argument<'_, '_>,
     default: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (namespace, key) = address(namespace, key)?;
@@ -565,29 +597,34 @@ pub(super) fn get<'py>(
     }
 }
 
-pub(super) fn entry(py: Python<'_>, reader: &dyn Reader, namespace: &str, key: &str) -> PyResult<Option<PyEntry>> {
-    let (name, key) = address(namespace, key)?;
-    let entry = reader.get(&name, &key).or_raise()?;
-    entry.map(|entry| PyEntry::new(py, namespace, entry)).transpose()
+pub(super) fn entry(
+    py: Python<'_>,
+    reader: &dyn Reader,
+    namespace: Argument<'_, '_>,
+    key: Argument<'_, '_>,
+) -> PyResult<Option<PyEntry>> {
+    let (namespace, key) = address(namespace, key)?;
+    let entry = reader.get(&namespace, &key).or_raise()?;
+    entry.map(|entry| PyEntry::new(py, namespace.as_str(), entry)).transpose()
 }
 
-pub(super) fn contains(reader: &dyn Reader, namespace: &str, key: &str) -> PyResult<bool> {
-    let (namespace, key): (Namespace<'_>, Key<'_>) = address(namespace, key)?;
+pub(super) fn contains(reader: &dyn Reader, namespace: Argument<'_, '_>, key: Argument<'_, '_>) -> PyResult<bool> {
+    let (namespace, key) = address(namespace, key)?;
     Ok(reader.get(&namespace, &key).or_raise()?.is_some())
 }
 
 pub(super) fn contains_pair(reader: &dyn Reader, pair: &Bound<'_, PyAny>) -> PyResult<bool> {
     let [namespace, key] = argument::pair(pair)?;
-    contains(reader, namespace.to_str()?, key.to_str()?)
+    contains(reader, &namespace, &key)
 }
 
 pub(super) fn items<'py>(
     py: Python<'py>,
     reader: &dyn Reader,
-    namespace: &str,
+    namespace: Argument<'_, '_>,
     range: &Range<'_>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let entries = reader.entries(&argument::namespace(namespace)?, range).or_raise()?;
+    let entries = reader.entries(&argument::namespace("namespace", namespace)?, range).or_raise()?;
     let list = PyList::empty(py);
     for entry in entries {
         list.append((entry.key(), codec::decode(py, entry.value())?))?;

@@ -16,12 +16,19 @@ pub type SnapshotId = u64;
 pub struct SnapshotInfo {
     /// Its number in its store.
     pub id: SnapshotId,
-    /// When it was taken.
-    pub taken_at: Timestamp,
+    /// When it was taken, in microseconds since the Unix epoch.
+    pub taken_at_micros: i64,
     /// The snapshot taken before it in the same store, whether or not that one still exists.
     pub parent: Option<SnapshotId>,
     /// How much it holds.
     pub usage: super::Usage,
+}
+
+impl SnapshotInfo {
+    /// When it was taken, to the millisecond: what was due by then is not in it.
+    pub fn taken_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.taken_at_micros.div_euclid(1000))
+    }
 }
 
 /// A frozen copy of a whole store.

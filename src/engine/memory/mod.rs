@@ -88,7 +88,7 @@ impl Memory {
     /// `Invalid` for a `max_history` of 0.
     pub fn with_options(options: MemoryOptions) -> Result<Self> {
         match options.max_history {
-            Some(0) => Err(Error::invalid("max_history must be at least 1, or none for no bound")),
+            Some(0) => Err(Error::invalid("max_history must be at least 1, or None for no bound")),
             _ => Ok(Self::from_root(Root::default(), options)),
         }
     }
@@ -234,7 +234,7 @@ impl Store for Memory {
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
         let (kept, dropped) = self.change(|state, now, garbage| {
             state.root.sweep(now, usize::MAX, garbage);
-            Ok(state.keep(now, self.shared.options.max_history))
+            Ok(state.keep(&self.shared.options))
         })?;
         drop(dropped);
         Ok(self.snapshot_of(kept))
@@ -294,13 +294,15 @@ impl Store for Memory {
 
 impl State {
     /// Retains the root as a snapshot; also answers the one that the bound drops.
-    fn keep(&mut self, now: Timestamp, max_history: Option<usize>) -> (Arc<Kept>, Option<Arc<Kept>>) {
+    fn keep(&mut self, options: &MemoryOptions) -> (Arc<Kept>, Option<Arc<Kept>>) {
         let parent = (self.last_id > 0).then_some(self.last_id);
         self.last_id += 1;
-        let info = SnapshotInfo { id: self.last_id, taken_at: now, parent, usage: self.root.usage_at(now) };
+        let taken_at_micros = options.clock.now_micros();
+        let mut info = SnapshotInfo { id: self.last_id, taken_at_micros, parent, usage: Usage::default() };
+        info.usage = self.root.usage_at(info.taken_at());
         let kept = Arc::new(Kept { info, root: self.root.clone() });
         self.history.push_back(kept.clone());
-        let is_over = max_history.is_some_and(|most| self.history.len() > most);
+        let is_over = options.max_history.is_some_and(|most| self.history.len() > most);
         let dropped = if is_over { self.history.pop_front() } else { None };
         (kept, dropped)
     }

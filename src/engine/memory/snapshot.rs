@@ -142,7 +142,7 @@ impl View {
 impl MemorySnapshot {
     /// What was due was removed when it was taken, so nothing in it expires at that moment.
     fn moment(&self) -> Moment<'_> {
-        Moment { root: &self.kept.root, at: self.kept.info.taken_at }
+        Moment { root: &self.kept.root, at: self.kept.info.taken_at() }
     }
 }
 
