@@ -112,16 +112,16 @@ class Agents:
             for group, paths in groups.items()
         ]
 
-    def read(self, assignment: Assignment) -> Survey:
+    def read(self, state: Assignment) -> Survey:
         """Takes notes of every file of a group, and counts in the shared store."""
-        group = assignment["group"]
+        group = state["group"]
         # `increment` is one step of the store: readers that count at the same time lose nothing.
         self.store.increment(f"{self.survey_id}/started", group)
-        if assignment["must_ask"]:
+        if state["must_ask"]:
             # The graph stops here until somebody resumes it, then this node runs again from its beginning: what must
             # happen only once stands below.
-            interrupt({"group": group, "files": len(assignment["paths"])})
-        notes = [take_notes(self.folder, path, group) for path in assignment["paths"]]
+            interrupt({"group": group, "files": len(state["paths"])})
+        notes = [take_notes(self.folder, path, group) for path in state["paths"]]
         for note in notes:
             self.store.set(f"{self.survey_id}/notes", note["path"], dict(note))
             for name, count in counts_of(note).items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -31,7 +30,7 @@ def saver(store: ss.Store) -> SwarmStateSaver:
     return SwarmStateSaver(store)
 
 
-def say(text: str) -> Callable[[State], State]:
+def say(text: str) -> Any:
     return lambda state: {"log": [text]}
 
 
@@ -255,7 +254,7 @@ def layered_graphs(draw: st.DrawFn) -> list[list[tuple[str, bool]]]:
 
 
 def build_layers(layers: list[list[tuple[str, bool]]], saver: BaseCheckpointSaver[Any]) -> Any:
-    def node(name: str, asks: bool) -> Callable[[State], State]:
+    def node(name: str, asks: bool) -> Any:
         return lambda state: {"log": [f"{name}: {interrupt(name) if asks else len(state['log'])}"]}
 
     builder = StateGraph(State)

@@ -43,7 +43,8 @@ def put(
     **metadata: Any,
 ) -> RunnableConfig:
     checkpoint = checkpoint_of(checkpoint_id, values, version)
-    return saver.put(config, checkpoint, {"source": "loop", **metadata}, checkpoint["channel_versions"])
+    known: Any = {"source": "loop", **metadata}
+    return saver.put(config, checkpoint, known, checkpoint["channel_versions"])
 
 
 def get(saver: SwarmStateSaver, config: RunnableConfig) -> CheckpointTuple:
@@ -92,7 +93,7 @@ def test_arguments_are_never_changed(saver: SwarmStateSaver) -> None:
     config, writes = config_of(checkpoint_id="0"), [("a", [1]), ("b", {"c": 2})]
     config["metadata"] = {"run_id": "run"}
     checkpoint = checkpoint_of("1", {"a": [1, 2], "b": {"c": 3}})
-    arguments = (config, checkpoint, {"source": "loop"}, checkpoint["channel_versions"])
+    arguments: Any = (config, checkpoint, {"source": "loop"}, checkpoint["channel_versions"])
     before = copy.deepcopy((arguments, writes))
 
     saver.put(*arguments)

@@ -19,9 +19,9 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    SerializerProtocol,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from swarmstate._core import Checkpoints, Store, Threads
 from swarmstate._core import open as open_store
