@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
+import threading
 from typing import Any
 
 import pytest
@@ -15,6 +17,23 @@ from swarmstate.integrations.langgraph import SwarmStateSaver
 
 ODD_NAMES = ["", "\0", "\x01", "\x01\x01", "\x1f", "\x1fthread:", ":", "/", "a\0b", "a:b", "🐝", "\U0010ffff", "%_*"]
 SPECIAL = [*WRITES_IDX_MAP]
+
+
+class JsonSerializer:
+    """A serializer of one's own, which notes the threads that it works in."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        self.threads.add(threading.get_ident())
+        return "my json", json.dumps(obj).encode()
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        self.threads.add(threading.get_ident())
+        form, stored = data
+        assert (form, type(stored)) == ("my json", bytes)
+        return json.loads(stored)
 
 
 @pytest.fixture
@@ -476,6 +495,33 @@ async def test_every_method_has_an_async_twin(saver: SwarmStateSaver) -> None:
     await saver.acopy_thread("thread", "copy")
     await saver.adelete_thread("thread")
     assert [item.config["configurable"]["thread_id"] async for item in saver.alist(None)] == ["copy"]
+
+
+def test_values_go_through_the_serializer_that_was_given(store: ss.Store) -> None:
+    saver = SwarmStateSaver(store, serde=JsonSerializer())
+    config = put(saver, config_of(), "1", {"tuple": (1, 2)})
+    saver.put_writes(config, [("a", (3,))], "task")
+
+    found = get(saver, config)
+
+    assert found.checkpoint["channel_values"] == {"tuple": [1, 2]}
+    assert found.pending_writes == [("task", "a", [3])]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_only_where_the_engine_waits_async_calls_leave_the_event_loop(store: ss.Store, waits: bool) -> None:
+    serde = JsonSerializer()
+    saver = SwarmStateSaver(store, serde=serde)
+    saver._waits = waits
+    checkpoint = checkpoint_of("1", {"a": 1})
+
+    config = await saver.aput(config_of(), checkpoint, {}, checkpoint["channel_versions"])
+    await saver.aput_writes(config, [("a", 2)], "task")
+    found = await saver.aget_tuple(config)
+    assert [item async for item in saver.alist(None)] == [found]
+
+    assert (threading.get_ident() in serde.threads) is not waits
+    assert bool(serde.threads - {threading.get_ident()}) is waits
 
 
 def test_it_is_a_checkpointer(saver: SwarmStateSaver) -> None:
