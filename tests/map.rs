@@ -322,7 +322,7 @@ const LONGEST: usize = 4_104;
 
 /// A thread whose stack a recursion over the deepest chain would overflow.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
-    thread::Builder::new().stack_size(512 * 1024).spawn(work).expect("a thread starts")
+    thread::Builder::new().stack_size(128 * 1024).spawn(work).expect("a thread starts")
 }
 
 fn chain(census: &Census, value: u32) -> Map<Item> {

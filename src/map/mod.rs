@@ -15,7 +15,7 @@ use std::mem;
 
 pub use diff::{Change, Diff};
 pub use iter::{Iter, IterBack};
-use node::{Fork, Node, symbol};
+use node::{Fork, Node};
 
 /// What a map stores: a handle that is cheap to clone and knows its own key.
 ///
@@ -136,31 +136,36 @@ impl<L: Leaf> Map<L> {
     /// Stores a leaf under its own key and returns the one it replaces.
     pub fn insert(&mut self, leaf: L) -> Option<L> {
         match self.seek(leaf.key()) {
-            Ok(present) => Some(mem::replace(present, leaf)),
-            Err(fork) => {
-                self.graft(leaf, fork);
-                None
-            }
+            Place::Taken(present) => return Some(mem::replace(present, leaf)),
+            Place::Free(node, fork) => node.join(leaf, fork),
+            Place::Above(fork) => self.site(leaf.key(), fork).join(leaf, fork),
         }
+        self.len += 1;
+        None
     }
 
     /// Stores what `make` returns for the leaf that `key` has, if any, and returns that leaf; one walk where the key is present.
     ///
     /// The new leaf must have the same `key`. When `make` panics the map holds what it held.
     pub fn upsert(&mut self, key: &[u8], make: impl FnOnce(Option<&L>) -> L) -> Option<L> {
+        let make = |present: Option<&L>| {
+            let leaf = make(present);
+            debug_assert_eq!(leaf.key(), key, "a leaf is stored under its own key");
+            leaf
+        };
         match self.seek(key) {
-            Ok(present) => {
+            Place::Taken(present) => {
                 let leaf = make(Some(present));
-                debug_assert_eq!(leaf.key(), key, "a leaf is replaced by one of the same key");
-                Some(mem::replace(present, leaf))
+                return Some(mem::replace(present, leaf));
             }
-            Err(fork) => {
+            Place::Free(node, fork) => node.join(make(None), fork),
+            Place::Above(fork) => {
                 let leaf = make(None);
-                debug_assert_eq!(leaf.key(), key, "a leaf is stored under its own key");
-                self.graft(leaf, fork);
-                None
+                self.site(key, fork).join(leaf, fork);
             }
         }
+        self.len += 1;
+        None
     }
 
     /// Removes and returns the leaf of `key`.
@@ -217,50 +222,44 @@ impl<L: Leaf> Map<L> {
         self.root.is_shared()
     }
 
-    /// Walks to the leaf of `key` and makes the path to it this map's own, or says where a new leaf belongs.
+    /// Walks to the place of `key` and makes the path to it this map's own.
     #[inline]
-    fn seek(&mut self, key: &[u8]) -> Result<&mut L, Fork> {
+    fn seek(&mut self, key: &[u8]) -> Place<'_, L> {
         let mut node = &mut self.root;
-        loop {
-            match node {
-                Node::Branch(branch) => match branch.slot(key) {
-                    Some(slot) => node = &mut branch.own()[slot],
-                    None => return Err(fork_at(branch.neighbour(key), key)),
-                },
-                Node::Leaf(leaf) => {
-                    if leaf.as_ref().is_none_or(|leaf| leaf.key() != key) {
-                        return Err(fork_at(leaf.as_ref(), key));
-                    }
-                    return leaf.as_mut().ok_or(Fork::NOWHERE);
-                }
-            }
+        let mut passed = 0;
+        while let Some(slot) = node.slot(key) {
+            let Node::Branch(branch) = node else { unreachable!("only a branch has slots") };
+            passed = branch.offset() + 1;
+            node = &mut branch.own()[slot];
         }
+        if node.is_leaf_of(key) {
+            return node.leaf_mut().map_or(Place::Above(Fork::NOWHERE), Place::Taken);
+        }
+        let fork = node.fork(key);
+        if fork.offset < passed { Place::Above(fork) } else { Place::Free(node, fork) }
     }
 
-    /// Adds a leaf whose key is absent: as a child of the branch at the fork, or under a new branch there.
-    fn graft(&mut self, leaf: L, fork: Fork) {
-        self.len += 1;
+    /// Walks to the node that a new leaf for `key` joins, when the walk by `key` alone went past it.
+    #[cold]
+    fn site(&mut self, key: &[u8], fork: Fork) -> &mut Node<L> {
         let mut node = &mut self.root;
         while node.offset() < fork.offset {
             let Node::Branch(branch) = node else { unreachable!("only a branch looks at a byte") };
-            let slot = branch.slot(leaf.key()).expect("before the fork the key follows stored keys");
+            let slot = branch.slot(key).expect("before the fork the key follows stored keys");
             node = &mut branch.own()[slot];
         }
-        let ours = symbol(leaf.key(), fork.offset);
-        match node {
-            Node::Leaf(None) => *node = Node::Leaf(Some(leaf)),
-            Node::Branch(branch) if branch.offset() == fork.offset => branch.add(ours, leaf),
-            _ => {
-                let subtree = mem::take(node);
-                *node = Node::fork(fork, subtree, ours, leaf);
-            }
-        }
+        node
     }
 }
 
-/// Where an absent `key` leaves the nearest key stored; an empty map has none, and there the answer does not matter.
-fn fork_at<L: Leaf>(nearest: Option<&L>, key: &[u8]) -> Fork {
-    nearest.and_then(|leaf| Fork::between(leaf.key(), key)).unwrap_or(Fork::NOWHERE)
+/// What stands where a key belongs.
+enum Place<'a, L> {
+    /// The leaf of the key.
+    Taken(&'a mut L),
+    /// The node that a leaf of the key joins.
+    Free(&'a mut Node<L>, Fork),
+    /// Keys that differ from the key in bytes that branches skip; the node to join is further up.
+    Above(Fork),
 }
 
 impl<L> Default for Map<L> {

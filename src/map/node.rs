@@ -4,6 +4,7 @@
 //! it has at least two children. Offsets rise on the way down. Together this makes the shape a function of the key set. Which
 //! keys are stored, and how the caller walks, is left to the siblings of this file.
 
+use std::hint::black_box;
 use std::mem;
 
 use triomphe::{Arc, HeaderSlice};
@@ -14,7 +15,7 @@ use super::Leaf;
 pub(super) type Symbol = Option<u8>;
 
 /// From this offset on branches are freed by a loop: recursion would go as deep as keys are long.
-const DEEP: usize = 256;
+const DEEP: usize = 128;
 
 /// One edge of the trie; 16 bytes while `L` is one non-null pointer.
 ///
@@ -78,14 +79,6 @@ fn shared_len(one: &[u8], other: &[u8]) -> usize {
 impl<L> Node<L> {
     pub(super) const EMPTY: Self = Self::Leaf(None);
 
-    /// Joins a subtree and a leaf that differ first at `fork`.
-    pub(super) fn fork(fork: Fork, subtree: Self, ours: Symbol, leaf: L) -> Self {
-        let leaf = Self::Leaf(Some(leaf));
-        let children = if fork.theirs < ours { [subtree, leaf] } else { [leaf, subtree] };
-        let head = Head::new(fork.offset).with(fork.theirs).with(ours);
-        Self::Branch(Branch(Arc::from_header_and_iter(head, children.into_iter())))
-    }
-
     /// The offset that a branch looks at; for a leaf the largest number, since it looks at none.
     pub(super) fn offset(&self) -> usize {
         match self {
@@ -145,6 +138,35 @@ impl<L: Leaf> Node<L> {
         }
     }
 
+    #[inline]
+    pub(super) fn is_leaf_of(&self, key: &[u8]) -> bool {
+        matches!(self, Self::Leaf(Some(leaf)) if leaf.key() == key)
+    }
+
+    /// Where an absent `key` leaves the nearest key stored, after a walk that ended at this node. Below an empty root any answer does.
+    pub(super) fn fork(&self, key: &[u8]) -> Fork {
+        let nearest = match self {
+            Self::Leaf(leaf) => leaf.as_ref(),
+            Self::Branch(branch) => branch.neighbour(key),
+        };
+        nearest.and_then(|leaf| Fork::between(leaf.key(), key)).unwrap_or(Fork::NOWHERE)
+    }
+
+    /// Adds a leaf whose key leaves this subtree's keys at `fork`: as a child of the branch there, or beside this node under a new one.
+    pub(super) fn join(&mut self, leaf: L, fork: Fork) {
+        let ours = symbol(leaf.key(), fork.offset);
+        match self {
+            Self::Leaf(None) => *self = Self::Leaf(Some(leaf)),
+            Self::Branch(branch) if branch.offset() == fork.offset => branch.add(ours, leaf),
+            _ => {
+                let pair = (mem::take(self), Self::Leaf(Some(leaf)));
+                let children = if fork.theirs < ours { [pair.0, pair.1] } else { [pair.1, pair.0] };
+                let head = Head::new(fork.offset).with(fork.theirs).with(ours);
+                *self = Self::Branch(Branch(Arc::from_header_and_iter(head, children.into_iter())));
+            }
+        }
+    }
+
     /// Whether a branch is held by another version too.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Branch(branch) if branch.is_shared())
@@ -157,6 +179,22 @@ impl<L: Leaf> Node<L> {
             (Self::Leaf(Some(one)), Self::Leaf(Some(other))) => one.is_same(other),
             (Self::Leaf(None), Self::Leaf(None)) => true,
             _ => false,
+        }
+    }
+
+    /// The position of the child that `key` leads to.
+    #[inline]
+    pub(super) fn slot(&self, key: &[u8]) -> Option<usize> {
+        match self {
+            Self::Branch(branch) => branch.slot(key),
+            Self::Leaf(_) => None,
+        }
+    }
+
+    pub(super) fn leaf_mut(&mut self) -> Option<&mut L> {
+        match self {
+            Self::Leaf(leaf) => leaf.as_mut(),
+            Self::Branch(_) => None,
         }
     }
 
@@ -291,7 +329,7 @@ impl<L> Branch<L> {
     }
 }
 
-impl<L: Clone> Branch<L> {
+impl<L: Leaf> Branch<L> {
     /// The children for writing; a branch that others hold too is replaced by a copy first.
     #[inline]
     pub(super) fn own(&mut self) -> &mut Nodes<L> {
@@ -301,8 +339,17 @@ impl<L: Clone> Branch<L> {
         &mut Arc::get_mut(&mut self.0).expect("the copy has one holder").slice
     }
 
+    /// Replaces a shared branch by a copy of this map's own.
+    ///
+    /// Counting the references up one by one would wait for each child's cache line in turn; reading the children first lets the waits
+    /// overlap.
     #[inline(never)]
     fn copy(&mut self) {
+        let touch = |sum: usize, child: &Node<L>| match child {
+            Node::Leaf(leaf) => sum ^ leaf.as_ref().map_or(0, |leaf| leaf.key().len()),
+            Node::Branch(branch) => sum ^ branch.offset(),
+        };
+        black_box(self.0.slice.iter().fold(0, touch));
         self.0 = Arc::from_header_and_iter(self.0.header, self.0.slice.iter().cloned());
     }
 
@@ -326,10 +373,7 @@ impl<L: Clone> Branch<L> {
     }
 
     /// Removes the leaf at `slot`, where at least two children remain.
-    fn remove(&mut self, symbol: Symbol, slot: usize) -> Option<L>
-    where
-        L: Leaf,
-    {
+    fn remove(&mut self, symbol: Symbol, slot: usize) -> Option<L> {
         let head = self.0.header.without(symbol);
         let len = self.0.slice.len() - 1;
         let source = |at: usize| if at < slot { at } else { at + 1 };

@@ -67,7 +67,6 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: &str) ->
 ///
 /// # Errors
 /// As [`encode`], and `MemoryError`.
-#[allow(dead_code, reason = "the store's set calls it")]
 pub(crate) fn encode_large(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
     let Some((head, payload)) = large_parts(value)? else { return Ok(None) };
     let mut whole = Vec::new();

@@ -126,7 +126,7 @@ pub trait Reader: Any + Send + Sync {
 /// - A target of `copy_namespace` with a live key is `Conflict`.
 /// - A revision is higher than any that the namespace gave before, also after a delete, a `restore` or a `clear`.
 /// - An integer is stored in its shortest msgpack form, and a value that is not what its kind says is `Invalid`.
-/// - A name above the limit is `Invalid`; a value, or a batch, above the limits in [`Capabilities`] is `TooLarge`.
+/// - A name above the limit is `Invalid`, and a value or a batch above a limit in [`Capabilities`] is `TooLarge`.
 /// - Removing what has expired never takes a value that was written afresh.
 /// - A batch over several namespaces is one instant where [`Capabilities::atomic_across_namespaces`], else `Unsupported`.
 /// - `snapshot` removes what is due and then takes a consistent cut, which later writes do not change.

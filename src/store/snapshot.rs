@@ -33,7 +33,11 @@ impl SnapshotInfo {
 
 /// A frozen copy of a whole store.
 ///
-/// It reads like a store in which time stands still: expiry does not run inside it.
+/// It reads like a store in which time stands still.
+///
+/// # Contract
+/// - `diff` tells what lies between two snapshots, whichever is the older: each list is sorted by the bytes of namespace and key,
+///   and times, expiry and revision do not count.
 pub trait Snapshot: Reader {
     /// What it knows about itself.
     fn info(&self) -> &SnapshotInfo;
