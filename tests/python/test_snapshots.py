@@ -163,7 +163,6 @@ def test_a_fork_lives_on_when_its_origin_is_closed(store):
     assert [fork.get("n", "k"), len(fork.history())] == [[1], 1]
 
 
-@pytest.mark.xfail(reason="a fork goes by the system's clock, whatever its origin goes by")
 def test_a_fork_goes_by_the_clock_of_its_origin(store, clock):
     store.set("n", "k", 1, ttl=60)
 
