@@ -40,7 +40,7 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
         try:
             while not is_over.is_set():
                 work()
-        except BaseException as error:  # noqa: BLE001 - handed to the test
+        except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=repeat, daemon=True)
