@@ -17,6 +17,7 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from swarmstate._core import dumps, loads
 
 MAX_DEPTH = 256

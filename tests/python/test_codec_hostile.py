@@ -8,6 +8,7 @@ import time
 import tracemalloc
 
 import pytest
+
 from swarmstate._core import dumps, loads
 
 VALUE = {
