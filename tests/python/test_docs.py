@@ -32,7 +32,7 @@ FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTINUATION = re.compile(r"# {3,}\S")
 CLAIM = re.compile(r"#\s*(->|raises)\s+(.*)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-PROGRAMS = {"maturin", "pip", "python"}
+PROGRAMS = {"cargo", "maturin", "pip", "python"}
 DESIGN = ROOT / "docs" / "design.md"
 FIGURE_ROW = re.compile(r"^\| ([^|]+) \| ([\d,]+) \| [\d,]+ \| [\d,]+ \| [\d.< ]+ \|$", re.MULTILINE)
 

@@ -295,6 +295,16 @@ def test_the_tree_has_every_error_that_is_exported():
     assert {exceptions.Error, *TREE} == {getattr(exceptions, name) for name in exceptions.__all__}
 
 
+@pytest.mark.parametrize("error", TREE)
+def test_every_class_of_error_comes_through_pickle(error):
+    raised = error("the message")
+    raised.fact = 7
+
+    copied = pickle.loads(pickle.dumps(raised))
+
+    assert [type(copied), str(copied), copied.fact] == [error, "the message", 7]
+
+
 def conflict():
     store = ss.Store()
     store.set("n", "k", 1)
