@@ -114,11 +114,11 @@ pub(super) fn address<'a>(namespace: Argument<'a, '_>, key: Argument<'a, '_>) ->
 /// The condition that `if_revision=` states.
 #[inline]
 pub(super) fn condition<'a>(
-    (namespace, key): (&'a Namespace<'_>, &'a Key<'_>),
+    (namespace, key): (&Namespace<'a>, &Key<'a>),
     if_revision: Option<Argument<'_, '_>>,
 ) -> PyResult<Option<Condition<'a>>> {
     let Some(revision) = if_revision else { return Ok(None) };
-    Ok(Some(Condition::at(namespace.borrow(), key.borrow(), count("if_revision", revision)?)))
+    Ok(Some(Condition::at(namespace.clone(), key.clone(), count("if_revision", revision)?)))
 }
 
 /// The range that the keywords of a listing state.

@@ -112,11 +112,7 @@ impl PyStore {
         let (namespace, key) = address(namespace, key)?;
         let condition = condition((&namespace, &key), if_revision)?;
         let expiry = expiry(ttl)?;
-        with_value(value, |value| {
-            Ok(self
-                .apply(Operation::Set { namespace: namespace.borrow(), key: key.borrow(), value, expiry }, condition)?
-                .revision)
-        })
+        with_value(value, |value| Ok(self.apply(Operation::Set { namespace, key, value, expiry }, condition)?.revision))
     }
 
     /// Read a value.
@@ -184,7 +180,7 @@ impl PyStore {
     ) -> PyResult<bool> {
         let (namespace, key) = address(namespace, key)?;
         let condition = condition((&namespace, &key), if_revision)?;
-        Ok(self.apply(Operation::Delete { namespace: namespace.borrow(), key: key.borrow() }, condition)?.written)
+        Ok(self.apply(Operation::Delete { namespace, key }, condition)?.written)
     }
 
     /// Add to an integer, in one step: no increment is ever lost.

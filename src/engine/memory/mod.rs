@@ -133,8 +133,10 @@ impl Memory {
             Some(mut state) => run(&mut state),
             None => self.waiting.run(|| run(&mut self.shared.state.write())),
         };
-        let entries = garbage.entries();
-        retire(garbage, entries);
+        if !garbage.is_empty() {
+            let entries = garbage.entries();
+            retire(garbage, entries);
+        }
         result
     }
 
