@@ -195,6 +195,7 @@ fn carry_out(root: &mut Root, operation: &Operation<'_>, plan: Plan, now: Timest
     }
 }
 
+#[inline]
 fn put(
     root: &mut Root,
     (namespace, key): (&Namespace<'_>, &Key<'_>),
