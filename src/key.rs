@@ -93,13 +93,19 @@ const NUMBER_DIGITS: usize = 16;
 /// assert_eq!(parts.number(), Some(-4));
 /// assert!(parts.is_at_end());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KeyWriter(String);
 
+impl Default for KeyWriter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl KeyWriter {
-    /// An empty name.
+    /// An empty name, with room for what most names need.
     pub fn new() -> Self {
-        Self::default()
+        Self(String::with_capacity(128))
     }
 
     /// Adds characters as they stand. Only a fixed tag may be written so: it is not ended, and a reader must expect it.

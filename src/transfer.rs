@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::engine::memory::{Memory, MemoryOptions, MemorySnapshot};
 use crate::error::{Conflict, Error, Expected, Result};
 use crate::key::{Key, Namespace};
@@ -88,11 +89,11 @@ fn write(target: &dyn Store, namespace: &Namespace<'_>, page: &[Entry]) -> Resul
 ///
 /// # Errors
 /// As [`Memory::with_options`], and whatever reading the snapshot answers.
-pub fn fork(snapshot: &dyn Snapshot, options: MemoryOptions) -> Result<Arc<dyn Store>> {
+pub fn fork(snapshot: &dyn Snapshot, max_history: Option<usize>) -> Result<Arc<dyn Store>> {
     if let Some(snapshot) = snapshot.downcast::<MemorySnapshot>() {
-        return Ok(Arc::new(Memory::fork(snapshot, options)?));
+        return Ok(Arc::new(Memory::fork(snapshot, max_history)?));
     }
-    let store = Memory::with_options(options)?;
+    let store = Memory::with_options(MemoryOptions { max_history, clock: Clock::system() })?;
     copy(snapshot, &store, |_, _| Ok::<(), Error>(()))?;
     Ok(Arc::new(store))
 }

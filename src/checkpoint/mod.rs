@@ -10,6 +10,7 @@ mod listing;
 mod record;
 mod saved;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::listing::{Listing, Query};
@@ -108,7 +109,7 @@ impl Threads {
             parent_id: new.parent_id,
             checkpoint: new.checkpoint,
             metadata: new.metadata,
-            versions: new.versions.clone(),
+            versions: Cow::Borrowed(&new.versions),
         };
         let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * new.versions.len();
         let key = layout::checkpoint(place.checkpoint_ns, new.checkpoint_id)?;

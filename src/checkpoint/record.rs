@@ -3,6 +3,7 @@
 //! Reading borrows from the stored bytes. A value stays what its serializer made of it: a type's name and bytes, which nothing
 //! here looks into.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, Visitor};
@@ -81,7 +82,7 @@ pub(super) struct CheckpointRecord<'a> {
     pub(super) checkpoint: Typed<'a>,
     pub(super) metadata: Typed<'a>,
     #[serde(borrow)]
-    pub(super) versions: Vec<(&'a str, Version<'a>)>,
+    pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
 }
 
 /// What a channel held at a version; `None` = nothing.

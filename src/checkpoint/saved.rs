@@ -148,7 +148,14 @@ impl Saved {
                 .ok_or_else(|| self.found.corrupt(&format!("the value of channel {channel:?}")))?;
             values.extend(stored.map(|value| (*channel, value)));
         }
-        Ok(Contents { parent_id, checkpoint, metadata, versions, values, writes: self.writes()? })
+        Ok(Contents {
+            parent_id,
+            checkpoint,
+            metadata,
+            versions: versions.into_owned(),
+            values,
+            writes: self.writes()?,
+        })
     }
 
     fn writes(&self) -> Result<Vec<Write<'_>>> {

@@ -10,7 +10,6 @@ use super::detaching;
 use super::entry::PyEntry;
 use super::error::OrRaise;
 use super::store::{self, PyStore};
-use crate::engine::memory::MemoryOptions;
 use crate::key::Namespace;
 use crate::store::{Range, Reader, Snapshot};
 use crate::transfer;
@@ -193,8 +192,7 @@ impl PySnapshot {
     ///     The new store.
     #[pyo3(signature = (*, max_history=None))]
     fn fork(&self, max_history: Option<Argument<'_, '_>>) -> PyResult<PyStore> {
-        let options = MemoryOptions { max_history: store::history_bound(max_history)?, ..MemoryOptions::default() };
-        let store = transfer::fork(&*self.0, options).or_raise()?;
+        let store = transfer::fork(&*self.0, store::history_bound(max_history)?).or_raise()?;
         Ok(PyStore::new(store.with_waiting(detaching())))
     }
 

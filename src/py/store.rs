@@ -522,7 +522,7 @@ struct Row<'py> {
 
 impl<'py> Rows<'py> {
     fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        let mut rows = Vec::with_capacity(items.len().unwrap_or(0));
+        let mut rows = Vec::with_capacity(items.len().unwrap_or(0).min(1024));
         for item in items.try_iter()? {
             let parts = argument::parts(item?, 3, "(namespace, key, value)")?;
             let start = buffer.len();

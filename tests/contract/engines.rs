@@ -1,17 +1,15 @@
-//! How each engine is opened for a case, with a clock that the case moves.
+//! How each engine is opened for a test, with a clock that the test moves.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmstate::{
-    Batch, Clock, Entry, Expiry, Key, Kind, Memory, MemoryOptions, Namespace, Operation, Outcome, Prefix, Range,
-    Reader, Result, Store, StoreExt, Timestamp, Value,
-};
+use swarmstate::{Clock, Memory, MemoryOptions, Store, Timestamp};
 
 /// One engine, ready to open empty stores that share a clock.
 pub(crate) struct Engine {
     pub(crate) clock: Clock,
-    open: fn(&Clock, Option<usize>) -> Arc<dyn Store>,
+    /// Opens an empty store that goes by the clock and retains so many snapshots.
+    pub(crate) open: fn(&Clock, Option<usize>) -> Arc<dyn Store>,
 }
 
 /// Where the clocks of all cases begin.
@@ -34,11 +32,6 @@ impl Engine {
         (self.open)(&self.clock, None)
     }
 
-    /// An empty store that retains `most` snapshots.
-    pub(crate) fn store_with_history(&self, most: usize) -> Arc<dyn Store> {
-        (self.open)(&self.clock, Some(most))
-    }
-
     /// Lets `millis` milliseconds pass.
     pub(crate) fn pass(&self, millis: u64) {
         assert!(self.clock.advance(Duration::from_millis(millis)));
@@ -47,71 +40,4 @@ impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
-}
-
-pub(crate) fn namespace(name: &str) -> Namespace<'_> {
-    Namespace::new(name).expect("the name is short")
-}
-
-pub(crate) fn key(name: &str) -> Key<'_> {
-    Key::new(name).expect("the name is short")
-}
-
-pub(crate) fn address<'a>(in_namespace: &'a str, of_key: &'a str) -> (Namespace<'a>, Key<'a>) {
-    (namespace(in_namespace), key(of_key))
-}
-
-pub(crate) fn prefix(text: &str) -> Range<'_> {
-    Range::of(Prefix::new(text).expect("the prefix is short"))
-}
-
-pub(crate) fn after(millis: u64) -> Expiry {
-    Expiry::After(Duration::from_millis(millis))
-}
-
-/// A value of kind `json`: the array of one small integer.
-pub(crate) fn json(small: u8) -> Value<'static> {
-    assert!(small < 128);
-    Value::shared(Kind::Json, vec![0x91, small])
-}
-
-/// Reads `n/key`.
-pub(crate) fn get(reader: &(impl Reader + ?Sized), of_key: &str) -> Option<Entry> {
-    reader.get(&namespace("n"), &key(of_key)).expect("the engine answers")
-}
-
-/// The integer that stands under `n/key`.
-pub(crate) fn integer(reader: &(impl Reader + ?Sized), of_key: &str) -> Option<i64> {
-    get(reader, of_key).map(|entry| swarmstate::msgpack::read_integer(entry.value()).expect("an integer"))
-}
-
-/// Writes an integer under `n/key` that goes after `millis`.
-pub(crate) fn set_for(store: &dyn Store, of_key: &str, value: i64, millis: u64) -> u64 {
-    store.set_for("n", of_key, value, Duration::from_millis(millis)).expect("the write is valid")
-}
-
-/// Every key of `n`, in order.
-pub(crate) fn keys(reader: &(impl Reader + ?Sized)) -> Vec<String> {
-    reader.keys(&namespace("n"), &Range::default()).expect("the engine answers")
-}
-
-/// Writes a batch of these operations.
-pub(crate) fn write(store: &dyn Store, operations: Vec<Operation<'_>>) -> Result<Vec<Outcome>> {
-    store.write(&Batch::from_parts(operations, Vec::new()))
-}
-
-/// Everything that can be seen of the entries: address, value, kind, revision, times.
-pub(crate) fn everything(reader: &(impl Reader + ?Sized)) -> Vec<String> {
-    let mut seen = Vec::new();
-    for name in reader.namespaces(&Range::default()).expect("the engine answers") {
-        for entry in reader.entries(&namespace(&name), &Range::default()).expect("the engine answers") {
-            seen.push(format!(
-                "{name} {entry:?} {:?} {:?} {:?}",
-                entry.value(),
-                entry.created_at(),
-                entry.updated_at()
-            ));
-        }
-    }
-    seen
 }

@@ -2,7 +2,8 @@
 
 use swarmstate::{Batch, Condition, Error, Expiry, Key, Kind, Namespace, Operation, Prefix, StoreExt, Value};
 
-use crate::engines::{Engine, address, everything, get, json, write};
+use crate::engines::Engine;
+use crate::given::{address, everything, get, json, write};
 
 fn set(value: Value<'static>) -> Vec<Operation<'static>> {
     let (namespace, key) = address("n", "k");
@@ -76,7 +77,7 @@ pub(crate) fn what_is_above_a_limit_is_refused(engine: &Engine) {
 
     let operations = (0..1000).map(|number| {
         let key = Key::new(format!("k{number}")).expect("short");
-        Operation::Set { namespace: crate::engines::namespace("n"), key, value: large(), expiry: Expiry::Never }
+        Operation::Set { namespace: crate::given::namespace("n"), key, value: large(), expiry: Expiry::Never }
     });
     let limit = capabilities.max_batch_bytes;
     let needed = usize::try_from(limit / LARGE_BYTES).expect("few") + 1;

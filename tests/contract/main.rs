@@ -4,6 +4,7 @@
 //! engine's capabilities deny, the case checks to be refused. `sentences.rs` holds the cases to the sentences.
 
 mod engines;
+mod given;
 mod limits;
 mod reads;
 mod sentences;

@@ -4,9 +4,8 @@ use std::thread;
 
 use swarmstate::{Key, Operation, Range, StoreExt, Usage};
 
-use crate::engines::{
-    Engine, address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write,
-};
+use crate::engines::Engine;
+use crate::given::{address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write};
 
 /// `get` answers the entry that the last write left, or `None` where nothing is live.
 pub(crate) fn get_answers_what_the_last_write_left(engine: &Engine) {

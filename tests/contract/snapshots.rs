@@ -8,7 +8,8 @@ use swarmstate::{
     SnapshotInfo, StoreExt, Usage, Value,
 };
 
-use crate::engines::{Engine, address, everything, get, integer, json, key, keys, namespace, set_for, write};
+use crate::engines::Engine;
+use crate::given::{address, everything, get, integer, json, key, keys, namespace, set_for, write};
 
 /// `snapshot` removes what is due and then takes a consistent cut, which later writes do not change.
 pub(crate) fn a_snapshot_is_a_consistent_cut_without_what_is_due(engine: &Engine) {
@@ -143,7 +144,7 @@ pub(crate) fn the_history_is_bounded_and_ordered(engine: &Engine) {
         let history = store.history().expect("the engine answers");
         history.iter().map(|kept| kept.info().id).collect::<Vec<_>>()
     };
-    let (free, bounded) = (engine.store(), engine.store_with_history(3));
+    let (free, bounded) = (engine.store(), (engine.open)(&engine.clock, Some(3)));
     for round in 0..5 {
         for store in [&free, &bounded] {
             store.set("n", "round", round).expect("valid");
@@ -266,7 +267,7 @@ impl Snapshot for Stranger {
 
 /// A view is a consistent cut like a snapshot, outside the history.
 pub(crate) fn a_view_is_a_cut_outside_the_history(engine: &Engine) {
-    let store = engine.store_with_history(1);
+    let store = (engine.open)(&engine.clock, Some(1));
     store.set("n", "k", 1).expect("valid");
     set_for(&*store, "goes", 2, 10);
     let snapshot = store.snapshot().expect("it is taken");

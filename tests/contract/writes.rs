@@ -4,9 +4,8 @@ use std::thread;
 
 use swarmstate::{Batch, Condition, Error, Expected, Expiry, Kind, Operation, Outcome, Range, Store, StoreExt, Value};
 
-use crate::engines::{
-    Engine, address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write,
-};
+use crate::engines::Engine;
+use crate::given::{address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write};
 
 fn set(of_key: &'static str, value: u8) -> Operation<'static> {
     let (namespace, key) = address("n", of_key);

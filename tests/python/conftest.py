@@ -1,16 +1,76 @@
-"""What all Python tests share: how long they fuzz, and that they test the installed wheel."""
+"""What all tests share: a store of every engine, a clock that tests move, and that they test the installed wheel."""
 
 import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-import swarmstate
+import swarmstate as ss
 
 # A shared machine may be slow for a moment; time limits belong to pytest-timeout.
 hypothesis.settings.register_profile("swarmstate", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("swarmstate")
+
+# How each engine makes an empty store from a directory of its own and the options of its constructor. An engine joins
+# every test that asks for `store` by one line here.
+ENGINES: dict[str, Callable[..., ss.Store]] = {
+    "memory": lambda directory, **options: ss.Store(**options),
+}
+
+
+@pytest.fixture
+def clock() -> ss.Clock:
+    """The time that `store` goes by; it stands still until a test moves it."""
+    return ss.Clock(start=1_700_000_000.0)
+
+
+@pytest.fixture(params=ENGINES)
+def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
+    """Makes a fresh store of the engine under test; takes the options that every engine has."""
+    made: list[ss.Store] = []
+
+    def make(**options) -> ss.Store:
+        directory = tmp_path / f"store-{len(made)}"
+        directory.mkdir()
+        made.append(ENGINES[request.param](directory, **{"clock": clock, **options}))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def store(make_store) -> ss.Store:
+    """A fresh store, once for every engine, on `clock`."""
+    return make_store()
+
+
+@pytest.fixture
+def run_threads() -> Callable[[Sequence[Callable[[], object]]], None]:
+    """Runs each work in a thread of its own to its end, and raises what one of them raised."""
+
+    def run(works: Sequence[Callable[[], object]]) -> None:
+        raised: list[BaseException] = []
+
+        def guarded(work: Callable[[], object]) -> None:
+            try:
+                work()
+            except BaseException as error:
+                raised.append(error)
+
+        threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if raised:
+            raise raised[0]
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +81,5 @@ def fuzz_seconds() -> float:
 
 def pytest_sessionstart() -> None:
     source = Path(__file__).parents[2] / "python"
-    if source in Path(swarmstate.__file__).parents:
+    if source in Path(ss.__file__).parents:
         pytest.exit("swarmstate is imported from python/, not from the wheel: run scripts/test python", returncode=3)

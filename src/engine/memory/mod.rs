@@ -93,15 +93,15 @@ impl Memory {
         }
     }
 
-    /// A store of its own that begins as `snapshot` is. Neither sees the other's writes.
+    /// A store of its own that begins as `snapshot` is, and goes by the same clock. Neither sees the other's writes.
     ///
     /// # Cost
     /// O(1): both share what neither changes.
     ///
     /// # Errors
     /// As [`Memory::with_options`].
-    pub fn fork(snapshot: &MemorySnapshot, options: MemoryOptions) -> Result<Self> {
-        let store = Self::with_options(options)?;
+    pub fn fork(snapshot: &MemorySnapshot, max_history: Option<usize>) -> Result<Self> {
+        let store = Self::with_options(MemoryOptions { max_history, clock: snapshot.clock.clone() })?;
         store.shared.state.write().root = snapshot.kept.root.clone();
         Ok(store)
     }
@@ -152,7 +152,7 @@ impl Memory {
     }
 
     fn snapshot_of(&self, kept: Arc<Kept>) -> Arc<dyn Snapshot> {
-        Arc::new(MemorySnapshot { kept, waiting: self.waiting })
+        Arc::new(MemorySnapshot { kept, clock: self.shared.options.clock.clone(), waiting: self.waiting })
     }
 
     fn now(&self) -> Timestamp {

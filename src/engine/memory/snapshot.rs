@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::retire::retire;
 use super::root::{Root, Space};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::map::{Change, Leaf, Map};
@@ -21,6 +21,8 @@ pub(super) struct Kept {
 /// A snapshot of a memory store. It stays readable for as long as somebody holds it.
 pub struct MemorySnapshot {
     pub(super) kept: Arc<Kept>,
+    /// What a fork goes by: the clock of the store that it was taken from.
+    pub(super) clock: Clock,
     pub(super) waiting: Waiting,
 }
 

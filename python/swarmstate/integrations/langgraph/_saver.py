@@ -1,7 +1,7 @@
 """The checkpointer: LangGraph's shapes to and fro.
 
-What belongs together, where it lies and in which order it comes back is the store's side, `swarmstate._core.Threads`. Here
-values are serialized, and metadata is compared after it was read back, by Python's own `==`.
+Where a record lies, what belongs together and in which order it comes back is the side of `swarmstate._core.Threads`.
+Here values are serialized, and metadata is compared after it was read back, by Python's own `==`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
-    SerializerProtocol,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from swarmstate._core import Checkpoints, Store, Threads
 from swarmstate._core import open as open_store
@@ -37,8 +37,8 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on any store.
 
     Each write is one atomic step, and each read one consistent cut. Any number of savers may share a store, and see one
-    another's writes at once. In memory the async methods run inline; where the engine waits for a disk or a network, they
-    run in a thread.
+    another's writes at once. In memory the async methods run inline; where the engine waits for a disk or a network,
+    they run in a thread.
 
     Args:
         store: The store that holds the threads, or its URL; None = a new one in memory.
