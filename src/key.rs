@@ -22,6 +22,7 @@ macro_rules! name {
             ///
             /// # Errors
             /// [`Error::Invalid`] above [`MAX_NAME_BYTES`].
+            #[inline(always)]
             pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self> {
                 let name = name.into();
                 if name.len() > MAX_NAME_BYTES {

@@ -133,8 +133,10 @@ impl Memory {
             Some(mut state) => run(&mut state),
             None => self.waiting.run(|| run(&mut self.shared.state.write())),
         };
-        let entries = garbage.entries();
-        retire(garbage, entries);
+        if !garbage.is_empty() {
+            let entries = garbage.entries();
+            retire(garbage, entries);
+        }
         result
     }
 
@@ -273,8 +275,10 @@ impl Store for Memory {
     }
 
     fn compact(&self) -> Result<()> {
-        self.change(|state, now, garbage| Ok(state.root.sweep(now, usize::MAX, garbage)))?;
-        Ok(())
+        self.change(|state, now, garbage| {
+            state.root.sweep(now, usize::MAX, garbage);
+            Ok(())
+        })
     }
 
     fn close(&self) -> Result<()> {
