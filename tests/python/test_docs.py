@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+import swarmstate as ss
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
@@ -179,6 +181,21 @@ def test_the_readme_shows_the_store_in_at_most_fifteen_lines():
 
     assert example.text.count("\n") <= 15
     assert len(claims(example)) >= 3
+
+
+def test_the_pages_show_every_public_name():
+    text = "\n".join(page.read_text() for page in PAGES)
+    members = [
+        f"{name}.{member}"
+        for name in ss.__all__
+        if isinstance(getattr(ss, name), type)
+        for member in vars(getattr(ss, name))
+        if not member.startswith("_")
+    ]
+
+    missing = [name for name in [*ss.__all__, *members] if not re.search(rf"\b{name.split('.')[-1]}\b", text)]
+
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
