@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyIterator, PyString, PyTuple};
 
 use super::error::{OrRaise, to_py};
 use crate::error::Error;
@@ -51,15 +51,43 @@ pub(super) fn flag(name: &str, object: Argument<'_, '_>) -> PyResult<bool> {
 
 /// Seconds, an int or float above 0.
 pub(super) fn seconds(name: &str, object: Argument<'_, '_>) -> PyResult<Duration> {
-    let is_number = object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>();
-    if !is_number || object.is_instance_of::<PyBool>() {
-        return Err(wrong_type(name, "an int or float of seconds", object));
-    }
-    // An int beyond all floats is as wrong as infinity.
-    match Duration::try_from_secs_f64(object.extract().unwrap_or(f64::INFINITY)) {
+    match Duration::try_from_secs_f64(number(name, object)?) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(to_py(Error::invalid(format!("{name} must be above 0 seconds and finite, but is {}", shown(object))))),
     }
+}
+
+/// A finite number.
+pub(super) fn number(name: &str, object: Argument<'_, '_>) -> PyResult<f64> {
+    let is_number = object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>();
+    if !is_number || object.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an int or a float", object));
+    }
+    // An int beyond all floats is as wrong as infinity.
+    match object.extract().unwrap_or(f64::INFINITY) {
+        number if number.is_finite() => Ok(number),
+        _ => Err(to_py(Error::invalid(format!("{name} must be finite, but is {}", shown(object))))),
+    }
+}
+
+/// What can be iterated over; `shape` says over what.
+pub(super) fn iterator<'py>(name: &str, shape: &str, object: Argument<'_, 'py>) -> PyResult<Bound<'py, PyIterator>> {
+    match object.try_iter() {
+        Err(error) if error.is_instance_of::<PyTypeError>(object.py()) && !is_iterable(object) => {
+            Err(wrong_type(name, &format!("an iterable of {shape}"), object))
+        }
+        other => other,
+    }
+}
+
+/// Whether a type claims to be iterable, so that what it raises is its own.
+fn is_iterable(object: Argument<'_, '_>) -> bool {
+    object.get_type().hasattr("__iter__").unwrap_or(true) || object.get_type().hasattr("__getitem__").unwrap_or(true)
+}
+
+/// Something to call.
+pub(super) fn callable<'a, 'py>(name: &str, object: Argument<'a, 'py>) -> PyResult<Argument<'a, 'py>> {
+    if object.is_callable() { Ok(object) } else { Err(wrong_type(name, "callable", object)) }
 }
 
 /// An object of one of our classes.

@@ -65,10 +65,12 @@ pub(crate) fn copy(
     py: Python<'_>,
     source: Argument<'_, '_>,
     target: Argument<'_, '_>,
-    progress: Option<Py<PyAny>>,
+    progress: Option<Argument<'_, '_>>,
 ) -> PyResult<u64> {
     let source = reader(source)?;
     let target = argument::instance::<PyStore>("target", target)?.get().engine().with_waiting(Waiting::plainly());
+    let progress = progress.map(|progress| argument::callable("progress", progress)).transpose()?;
+    let progress = progress.map(|progress| progress.clone().unbind());
     py.detach(|| {
         let copied = transfer::copy(&*source, &*target, |done, total| tell(progress.as_ref(), done, total));
         copied.map_err(|stop| match stop {

@@ -337,7 +337,9 @@ impl PyStore {
         pairs: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let pairs = pairs.try_iter()?.map(|pair| argument::pair(pair?)).collect::<PyResult<Vec<_>>>()?;
+        let pairs = argument::iterator("pairs", "(namespace, key) tuples", pairs)?
+            .map(|pair| argument::pair(pair?))
+            .collect::<PyResult<Vec<_>>>()?;
         let addresses = pairs.iter().map(argument::address_in);
         let found = self.0.get_many(&addresses.collect::<PyResult<Vec<_>>>()?).or_raise()?;
         let default = default.unwrap_or_else(|| py.None().into_bound(py));
@@ -525,7 +527,7 @@ struct Row<'py> {
 impl<'py> Rows<'py> {
     fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
         let mut rows = Vec::with_capacity(items.len().unwrap_or(0).min(1024));
-        for item in items.try_iter()? {
+        for item in argument::iterator("items", "(namespace, key, value) tuples", items)? {
             let parts = argument::parts(item?, 3, "(namespace, key, value)")?;
             let start = buffer.len();
             codec::encode(&*parts.get_borrowed_item(2)?, buffer, "value")?;
