@@ -56,8 +56,9 @@ pub(super) fn seconds(name: &str, object: Argument<'_, '_>) -> PyResult<Duration
         return Err(wrong_type(name, "an int or float of seconds", object));
     }
     // An int beyond all floats is as wrong as infinity.
-    match Duration::try_from_secs_f64(object.extract().unwrap_or(f64::INFINITY)) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+    let seconds = object.extract().unwrap_or(f64::INFINITY);
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if seconds > 0.0 => Ok(duration.max(Duration::from_nanos(1))),
         _ => Err(to_py(Error::invalid(format!("{name} must be above 0 seconds and finite, but is {}", shown(object))))),
     }
 }

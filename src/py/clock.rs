@@ -32,7 +32,7 @@ impl PyClock {
     fn new(start: f64) -> PyResult<Self> {
         let millis = start * 1000.0;
         if !millis.is_finite() || millis.abs() > 1e17 {
-            return Err(to_py(Error::invalid(format!("a clock cannot stand at {start}"))));
+            return Err(to_py(Error::invalid(format!("a clock cannot stand at {start:?}"))));
         }
         Ok(Self(Clock::manual(Timestamp::from_millis(millis.round() as i64))))
     }
