@@ -285,11 +285,11 @@ impl Store for Memory {
 
     fn close(&self) -> Result<()> {
         let end = |state: &mut State| std::mem::replace(state, State { is_closed: true, ..State::default() });
-        let mut old = match self.shared.state.try_write() {
+        let old = match self.shared.state.try_write() {
             Some(mut state) => end(&mut state),
             None => self.waiting.run(|| end(&mut self.shared.state.write())),
         };
-        retire_root(std::mem::take(&mut old.root));
+        old.retire();
         Ok(())
     }
 
@@ -298,7 +298,20 @@ impl Store for Memory {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        std::mem::take(self.state.get_mut()).retire();
+    }
+}
+
 impl State {
+    /// Drops a state that nobody can reach any more, its history as one with its root: they share most of what they hold.
+    fn retire(self) {
+        let snapshots = self.history.iter().map(|kept| kept.info.usage.entries);
+        let entries = snapshots.fold(self.root.stored_entries(), u64::max);
+        retire(self, entries);
+    }
+
     /// Retains the root, out of which all that was due at `now` is removed; also answers the snapshot that the bound drops.
     fn keep(&mut self, options: &MemoryOptions, now: Timestamp) -> (Arc<Kept>, Option<Arc<Kept>>) {
         let parent = (self.last_id > 0).then_some(self.last_id);
