@@ -1,7 +1,7 @@
 """The values and names that every candidate gets, and the work that it does with them.
 
-Nothing here names a candidate: a store is whatever has `set`, `get`, `set_many`, `get_many` and `snapshot`. So both environments
-of the namesake's comparison run this very file.
+Nothing here names a candidate: a store is whatever has `set`, `get`, `set_many`, `get_many` and `snapshot`. So both
+environments of the namesake's comparison run this very file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ AGENT = {
     "step": 12,
     "status": "running",
     "messages": [
-        {"role": "user", "content": "Find three flights from Zurich to Lisbon next Tuesday, and keep it below 250 euros."},
+        {"role": "user", "content": "Find three flights from Zurich to Lisbon next Tuesday, below 250 euros each."},
         {"role": "assistant", "content": "I will search for flights, compare the prices, then report back with three."},
         {"role": "tool", "name": "search", "content": '{"flights": 3, "cheapest": 189.0, "currency": "EUR"}'},
     ],
