@@ -1,7 +1,7 @@
-"""One thread that sets and gets, beside three that compute in Python: what the interpreter's lock makes of each candidate.
+"""One thread that sets and gets, beside three that compute in Python: what the interpreter's lock makes of it.
 
-A thread that lets go of the lock for a moment waits for it up to the interpreter's switch interval, behind every thread that
-computes; one that keeps it is switched away from only when its turn ends.
+A thread that lets go of the lock for a moment waits for it up to the interpreter's switch interval, behind every
+thread that computes; one that keeps it is switched away from only when its turn ends.
 """
 
 import threading

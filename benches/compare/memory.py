@@ -1,7 +1,7 @@
 """The memory engine against a `dict` of `ormsgpack` bytes, `copy.deepcopy`, and a scan of two dicts; one process.
 
-The dict is what a program does without a store: one dict by (namespace, key), each value packed on the way in and unpacked on
-the way out. It has no lock, no revision, no time and no expiry.
+The dict is what a program does without a store: one dict by (namespace, key), each value packed on the way in and
+unpacked on the way out. It has no lock, no revision, no time and no expiry.
 """
 
 import copy
@@ -81,8 +81,8 @@ def _diff(plan: Plan, size: int, scans: int) -> Row:
     base = {(NAMESPACE, key): packed for key in subjects.names(size)}
     later = base | {(NAMESPACE, key): b"\x81\xa4step\x04" for key in subjects.names(size)[:: size // 10][:10]}
     theirs = alone(lambda: [name for name, value in later.items() if base.get(name) != value], 1, scans)
-    aim, is_met = f"< {DIFF_AIM_NS // 1000} us", ours < DIFF_AIM_NS
-    return Row(f"diff, 10 changes of {size:,}", "scan of two dicts", ours, theirs, ours / theirs, aim, is_met, plan.rounds)
+    what, aim, is_met = f"diff, 10 changes of {size:,}", f"< {DIFF_AIM_NS // 1000} us", ours < DIFF_AIM_NS
+    return Row(what, "scan of two dicts", ours, theirs, ours / theirs, aim, is_met, plan.rounds)
 
 
 def dict_sets(rival: dict, values: tuple, keys: list[str]):

@@ -1,7 +1,7 @@
-"""The package on PyPI that bears the same name, 0.11.0. It has the same import name, so each candidate has a process of its own.
+"""The package on PyPI that bears the same name, 0.11.0: it has the same import name, so each has a process of its own.
 
-Both processes run `worker.py` with one Python version and do the same work; a round is one call to each in turn, over pipes, and
-only the work itself is timed, inside the worker.
+Both processes run `worker.py` with one Python version and do the same work; a round is one call to each in turn, over
+pipes, and only the work itself is timed, inside the worker.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The values and names that every candidate gets, and the work that it does with them.
 
-Nothing here names a candidate: a store is whatever has `set`, `get`, `set_many`, `get_many` and `snapshot`. So both environments
-of the namesake's comparison run this very file.
+Nothing here names a candidate: a store is whatever has `set`, `get`, `set_many`, `get_many` and `snapshot`. So both
+environments of the namesake's comparison run this very file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ AGENT = {
     "step": 12,
     "status": "running",
     "messages": [
-        {"role": "user", "content": "Find three flights from Zurich to Lisbon next Tuesday, and keep it below 250 euros."},
+        {"role": "user", "content": "Find three flights from Zurich to Lisbon next Tuesday, below 250 euros each."},
         {"role": "assistant", "content": "I will search for flights, compare the prices, then report back with three."},
+        {"role": "tool", "name": "clock", "content": "2026-03-02T08:15:00+01:00"},
         {"role": "tool", "name": "search", "content": '{"flights": 3, "cheapest": 189.0, "currency": "EUR"}'},
     ],
     "scores": [0.1, 0.25, 0.9, 1.5],
@@ -28,6 +29,12 @@ AGENT = {
         "parent": None,
     },
     "plan": ["search the flights", "compare the prices", "check the seat map", "book the cheapest seat"],
+    "findings": {
+        "TP943": {"price": 189.0, "stops": 0},
+        "LX2084": {"price": 231.5, "stops": 0},
+        "IB3465": {"price": 148.0},
+    },
+    "summary": "Two direct flights fit the budget; the cheaper one leaves at 06:10, the other at 12:20.",
     "notes": "The traveller prefers morning flights, an aisle seat and no change of planes; the bag is cabin size.",
     "budget": 1250.5,
     "owner": "team-a/user-42",

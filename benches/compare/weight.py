@@ -1,4 +1,4 @@
-"""Memory per entry against `im::HashMap`, from what `cargo bench --bench store` wrote: Python's own objects would hide it."""
+"""Memory per entry against `im::HashMap`, from what the crate's bench wrote: Python's own objects would hide it."""
 
 import json
 from collections.abc import Iterator

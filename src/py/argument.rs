@@ -51,8 +51,9 @@ pub(super) fn flag(name: &str, object: Argument<'_, '_>) -> PyResult<bool> {
 
 /// Seconds, an int or float above 0.
 pub(super) fn seconds(name: &str, object: Argument<'_, '_>) -> PyResult<Duration> {
-    match Duration::try_from_secs_f64(number(name, object)?) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+    let seconds = number(name, object)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if seconds > 0.0 => Ok(duration.max(Duration::from_nanos(1))),
         _ => Err(to_py(Error::invalid(format!("{name} must be above 0 seconds and finite, but is {}", shown(object))))),
     }
 }

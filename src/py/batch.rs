@@ -43,12 +43,13 @@ impl PyBatch {
     }
 
     fn collect(&self, change: impl FnOnce(&mut Collected)) -> PyResult<()> {
+        self.unless_over(change).ok_or_else(over)
+    }
+
+    /// Runs `change` on what was collected; what Python sees of a batch that is over is made without the lock.
+    fn unless_over<R>(&self, change: impl FnOnce(&mut Collected) -> R) -> Option<R> {
         let mut collected = self.collected.lock();
-        if collected.is_over {
-            return Err(over());
-        }
-        change(&mut collected);
-        Ok(())
+        (!collected.is_over).then(|| change(&mut collected))
     }
 
     fn push(&self, operation: Operation<'static>) -> PyResult<()> {
@@ -61,6 +62,10 @@ impl PyBatch {
 }
 
 impl Collected {
+    fn over() -> Self {
+        Self { is_over: true, ..Self::default() }
+    }
+
     fn set(&mut self, address: (Namespace<'static>, Key<'static>), value: Value<'static>, expiry: Expiry) {
         let (namespace, key) = address.clone();
         let operation = Operation::Set { namespace, key, value, expiry };
@@ -260,18 +265,13 @@ impl PyBatch {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let _ = (exc_value, traceback);
-        let (operations, conditions) = {
-            let mut collected = self.collected.lock();
-            if std::mem::replace(&mut collected.is_over, true) {
-                return Err(over());
-            }
-            collected.sets.clear();
-            (std::mem::take(&mut collected.operations), std::mem::take(&mut collected.conditions))
-        };
+        let end = |collected: &mut Collected| std::mem::replace(collected, Collected::over());
+        let collected = self.unless_over(end).ok_or_else(over)?;
         if exc_type.is_some() {
             return Ok(());
         }
-        let outcomes = self.store.write(&Batch::from_parts(operations, conditions)).or_raise()?;
+        let batch = Batch::from_parts(collected.operations, collected.conditions);
+        let outcomes = self.store.write(&batch).or_raise()?;
         self.collected.lock().outcomes = Some(outcomes);
         Ok(())
     }

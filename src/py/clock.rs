@@ -33,7 +33,7 @@ impl PyClock {
         let start = start.map_or(Ok(0.0), |start| argument::number("start", start))?;
         let millis = start * 1000.0;
         if !millis.is_finite() || millis.abs() > 1e17 {
-            return Err(to_py(Error::invalid(format!("a clock cannot stand at {start}"))));
+            return Err(to_py(Error::invalid(format!("a clock cannot stand at {start:?}"))));
         }
         Ok(Self(Clock::manual(Timestamp::from_millis(millis.round() as i64))))
     }

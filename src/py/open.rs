@@ -67,7 +67,7 @@ pub(crate) fn copy(
     target: Argument<'_, '_>,
     progress: Option<Argument<'_, '_>>,
 ) -> PyResult<u64> {
-    let source = reader(source)?;
+    let source = reader(py, source)?;
     let target = argument::instance::<PyStore>("target", target)?.get().engine().with_waiting(Waiting::plainly());
     let progress = progress.map(|progress| argument::callable("progress", progress)).transpose()?;
     let progress = progress.map(|progress| progress.clone().unbind());
@@ -92,9 +92,11 @@ impl From<Error> for Stop {
     }
 }
 
-fn reader(source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
+/// What a detached thread reads of `source`, which is a Store or a Snapshot.
+fn reader(py: Python<'_>, source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
     if let Ok(store) = source.cast::<PyStore>() {
-        return store.get().engine().with_waiting(Waiting::plainly()).view().or_raise();
+        let store = store.get().engine().with_waiting(Waiting::plainly());
+        return py.detach(|| store.view()).or_raise();
     }
     match source.cast::<PySnapshot>() {
         Ok(snapshot) => Ok(snapshot.get().inner().clone()),

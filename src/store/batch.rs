@@ -28,19 +28,19 @@ pub enum Expiry {
 }
 
 impl Expiry {
-    /// The moment it stands for, when the write happens at `now`.
+    /// The moment it stands for, when the write happens at `now`; [`Timestamp::MAX`] is never.
     ///
     /// # Errors
     /// `Invalid` beyond what a timestamp holds.
     pub fn resolve(self, now: Timestamp) -> Result<Option<Timestamp>> {
-        match self {
-            Self::Never => Ok(None),
-            Self::At(at) => Ok(Some(at)),
-            Self::After(duration) => match now.checked_add(duration) {
-                Some(at) => Ok(Some(at)),
-                None => Err(Error::invalid(format!("a time to live of {} s ends after all time", duration.as_secs()))),
-            },
-        }
+        let at = match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+            Self::After(duration) => Some(now.checked_add(duration).ok_or_else(|| {
+                Error::invalid(format!("a time to live of {} s ends after all time", duration.as_secs()))
+            })?),
+        };
+        Ok(at.filter(|at| *at < Timestamp::MAX))
     }
 }
 

@@ -1,5 +1,7 @@
 """Batches: all or nothing, each operation and each condition, and what became of them."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -238,6 +240,34 @@ def test_a_batch_is_used_once(store):
         with pytest.raises(ss.InvalidError, match="the batch is over"):
             use()
     assert store.get("n", "k") == 1
+
+
+# Python code runs where the exception is made, as it does when a collection of garbage falls there.
+USES_A_BATCH_THAT_IS_OVER = """
+import swarmstate as ss
+
+batch = ss.Store().batch()
+with batch:
+    pass
+
+class Error(ss.InvalidError):
+    def __init__(self, message):
+        super().__init__(message, len(batch))
+
+ss.exceptions.InvalidError = Error
+for use in (lambda: batch.set("n", "k", 1), batch.__enter__, lambda: batch.__exit__(None, None, None)):
+    try:
+        use()
+    except Error as error:
+        print(*error.args)
+"""
+
+
+def test_python_code_may_use_a_batch_while_it_raises():
+    command = [sys.executable, "-c", USES_A_BATCH_THAT_IS_OVER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.splitlines() == ["the batch is over; take a new one from the store 0"] * 3, done.stderr
 
 
 def test_a_batch_says_how_far_it_is(store):

@@ -22,7 +22,7 @@ def test_an_entry_is_gone_at_its_time_for_every_read(store, clock):
     assert [store.namespaces(), len(store), store.size_bytes] == [[], 0, 0]
 
 
-@pytest.mark.parametrize(("ttl", "millis"), [(1, 1000), (0.5, 500), (0.0001, 1), (1.0005, 1001)])
+@pytest.mark.parametrize(("ttl", "millis"), [(1, 1000), (0.5, 500), (0.0001, 1), (1e-300, 1), (1.0005, 1001)])
 def test_a_ttl_is_seconds_rounded_up_to_a_millisecond(store, ttl, millis):
     store.set("n", "k", 1, ttl=ttl)
 

@@ -1,5 +1,6 @@
 """Opening, copying and closing stores, what an engine says it can do, and the clock that stores go by."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -196,6 +197,15 @@ def test_a_subclass_of_store_is_a_store():
     store.double("n", "k")
 
     assert store.get("n", "k") == 4
+
+
+def test_what_belongs_to_a_store_is_neither_pickled_nor_copied(store, clock):
+    store.set("n", "k", 1)
+
+    for thing in (store, store.snapshot(), store.entry("n", "k"), store.batch(), store.capabilities, clock):
+        for make in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(TypeError, match="cannot pickle"):
+                make(thing)
 
 
 def test_memory_capabilities_say_what_the_page_says():

@@ -144,6 +144,30 @@ def test_any_text_up_to_the_limit_is_a_name(store, name):
     assert store.delete(name, name) is True
 
 
+def test_a_name_is_text_that_utf_8_can_hold_and_a_subclass_of_str_counts_as_its_text(store):
+    class Name(str):
+        __slots__ = ()
+
+        def __str__(self):
+            raise AssertionError("nobody asks")
+
+        __hash__ = __eq__ = __str__
+
+    store.set_many([(Name("n"), Name("k"), 1)])
+    assert store.get("n", Name("k")) == 1
+    for use in (
+        lambda: store.set("n", "\ud800", 1),
+        lambda: store.get("\ud800", "k"),
+        lambda: store.keys("n", prefix="\ud800"),
+        lambda: store.set_many([("n", "k", 2), ("n", "\ud800", 1)]),
+        lambda: store.get_many([("n", "\ud800")]),
+        lambda: ("n", "\ud800") in store,
+    ):
+        with pytest.raises(UnicodeEncodeError):
+            use()
+    assert store.items("n") == [("k", 1)]
+
+
 def test_the_limit_of_a_name_counts_bytes_of_utf_8(store):
     store.set("n", "é" * 2048, 1)
 

@@ -126,7 +126,7 @@ impl Memory {
         let mut garbage = Garbage::default();
         let run = |state: &mut State| match state.is_closed {
             true => Err(closed()),
-            // Time is read under the lock, so that it never runs back from one write to the next.
+            // Time is read under the lock, so that it never runs back from one write to the next unless the clock is set back.
             false => work(state, self.now(), &mut garbage),
         };
         let result = match self.shared.state.try_write() {
@@ -162,6 +162,12 @@ impl Memory {
     fn is_live(&self, entry: &Entry) -> bool {
         entry.expires_at().is_none_or(|at| at > self.now())
     }
+}
+
+/// The moment in the millisecond `now` that lies nearest to `micros`, which the clock told a little later.
+fn micros_within(now: Timestamp, micros: i64) -> i64 {
+    let first = now.as_millis().saturating_mul(1000);
+    micros.clamp(first, first.saturating_add(999))
 }
 
 #[cold]
@@ -236,7 +242,7 @@ impl Store for Memory {
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
         let (kept, dropped) = self.change(|state, now, garbage| {
             state.root.sweep(now, usize::MAX, garbage);
-            Ok(state.keep(&self.shared.options))
+            Ok(state.keep(&self.shared.options, now))
         })?;
         drop(dropped);
         Ok(self.snapshot_of(kept))
@@ -283,11 +289,11 @@ impl Store for Memory {
 
     fn close(&self) -> Result<()> {
         let end = |state: &mut State| std::mem::replace(state, State { is_closed: true, ..State::default() });
-        let mut old = match self.shared.state.try_write() {
+        let old = match self.shared.state.try_write() {
             Some(mut state) => end(&mut state),
             None => self.waiting.run(|| end(&mut self.shared.state.write())),
         };
-        retire_root(std::mem::take(&mut old.root));
+        old.retire();
         Ok(())
     }
 
@@ -296,15 +302,27 @@ impl Store for Memory {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        std::mem::take(self.state.get_mut()).retire();
+    }
+}
+
 impl State {
-    /// Retains the root as a snapshot; also answers the one that the bound drops.
-    fn keep(&mut self, options: &MemoryOptions) -> (Arc<Kept>, Option<Arc<Kept>>) {
+    /// Drops a state that nobody can reach any more, its history as one with its root: they share most of what they hold.
+    fn retire(self) {
+        let snapshots = self.history.iter().map(|kept| kept.info.usage.entries);
+        let entries = snapshots.fold(self.root.stored_entries(), u64::max);
+        retire(self, entries);
+    }
+
+    /// Retains the root, out of which all that was due at `now` is removed; also answers the snapshot that the bound drops.
+    fn keep(&mut self, options: &MemoryOptions, now: Timestamp) -> (Arc<Kept>, Option<Arc<Kept>>) {
         let parent = (self.last_id > 0).then_some(self.last_id);
         self.last_id += 1;
-        let taken_at_micros = options.clock.now_micros();
-        let mut info = SnapshotInfo { id: self.last_id, taken_at_micros, parent, usage: Usage::default() };
-        info.usage = self.root.usage_at(info.taken_at());
-        let kept = Arc::new(Kept { info, root: self.root.clone() });
+        let taken_at_micros = micros_within(now, options.clock.now_micros());
+        let info = SnapshotInfo { id: self.last_id, taken_at_micros, parent, usage: self.root.usage_at(now) };
+        let kept = Arc::new(Kept { info, at: now, root: self.root.clone() });
         self.history.push_back(kept.clone());
         let is_over = options.max_history.is_some_and(|most| self.history.len() > most);
         let dropped = if is_over { self.history.pop_front() } else { None };

@@ -27,6 +27,8 @@ pub(super) fn retire<T: Send + 'static>(state: T, entries: u64) {
     let Some(mut undertaker) = UNDERTAKER.try_lock() else { return };
     let here = std::process::id();
     if undertaker.as_ref().is_none_or(|(process, _)| *process != here) {
+        // A parent's sender is forgotten: closing it takes a lock that the parent's thread may have held at the fork.
+        std::mem::forget(undertaker.take());
         *undertaker = start().map(|sender| (here, sender));
     }
     let Some((_, sender)) = undertaker.as_ref() else { return };

@@ -15,6 +15,8 @@ use crate::waiting::Waiting;
 /// A root with what the history knows about it.
 pub(super) struct Kept {
     pub(super) info: SnapshotInfo,
+    /// The moment of the cut: what was due by then is not in the root.
+    pub(super) at: Timestamp,
     pub(super) root: Root,
 }
 
@@ -144,7 +146,7 @@ impl View {
 impl MemorySnapshot {
     /// What was due was removed when it was taken, so nothing in it expires at that moment.
     fn moment(&self) -> Moment<'_> {
-        Moment { root: &self.kept.root, at: self.kept.info.taken_at() }
+        Moment { root: &self.kept.root, at: self.kept.at }
     }
 }
 

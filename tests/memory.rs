@@ -1,0 +1,85 @@
+//! What the memory engine promises besides the contract: time at its ends, and what a snapshot costs and shares.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use swarmstate::{
+    Clock, Expiry, Key, Memory, MemoryOptions, Namespace, Operation, Range, Reader, Store, StoreExt, Timestamp, Usage,
+};
+
+fn store_at(start: Timestamp) -> (Memory, Clock) {
+    let clock = Clock::manual(start);
+    let options = MemoryOptions { clock: clock.clone(), ..MemoryOptions::default() };
+    (Memory::with_options(options).expect("the options are valid"), clock)
+}
+
+fn set(of_key: &str, expiry: Expiry) -> Operation<'_> {
+    let (namespace, key) = (Namespace::new("n").expect("short"), Key::new(of_key).expect("short"));
+    Operation::Set { namespace, key, value: 1.into(), expiry }
+}
+
+fn keys(reader: &(impl Reader + ?Sized)) -> Vec<String> {
+    reader.keys(&Namespace::new("n").expect("short"), &Range::default()).expect("memory answers")
+}
+
+#[test]
+fn an_expiry_at_the_end_of_time_is_never() {
+    let (store, clock) = store_at(Timestamp::from_millis(i64::MAX - 10));
+    store.apply(set("at", Expiry::At(Timestamp::MAX)), None).expect("valid");
+    store.apply(set("after", Expiry::After(Duration::from_millis(10))), None).expect("valid");
+    store.apply(set("before", Expiry::After(Duration::from_millis(9))), None).expect("valid");
+
+    clock.advance(Duration::from_secs(1));
+    store.compact().expect("memory answers");
+    store.set("n", "at", 2).expect("valid");
+
+    assert_eq!(keys(&store), ["after", "at"]);
+    assert_eq!(store.usage(), Ok(Usage { entries: 2, size_bytes: 2 }));
+    assert!(store.delete("n", "at").expect("valid") && store.delete("n", "after").expect("valid"));
+    assert_eq!(store.usage(), Ok(Usage::default()));
+}
+
+fn tick(clock: &Clock) {
+    clock.advance(Duration::from_millis(1));
+    thread::yield_now();
+}
+
+#[test]
+fn a_snapshot_holds_and_compares_the_same_entries_while_time_runs() {
+    let (store, clock) = store_at(Timestamp::from_millis(0));
+    let empty = store.snapshot().expect("it is taken");
+    let names: Vec<String> = (0..1000).map(|number| format!("k{number:03}")).collect();
+
+    for _ in 0..20 {
+        for (name, millis) in names.iter().zip(1..) {
+            store.apply(set(name, Expiry::After(Duration::from_millis(millis))), None).expect("valid");
+        }
+        clock.advance(Duration::from_millis(500));
+        let start = Barrier::new(2);
+        let snapshot = thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                (0..400).for_each(|_| tick(&clock));
+            });
+            start.wait();
+            store.snapshot().expect("it is taken")
+        });
+
+        let added = snapshot.diff(&*empty).expect("memory answers").added;
+        assert_eq!(added.into_iter().map(|(_, name)| name).collect::<Vec<_>>(), keys(&*snapshot));
+        assert_eq!(snapshot.usage().expect("memory answers").entries, keys(&*snapshot).len() as u64);
+    }
+}
+
+#[test]
+fn a_snapshot_reads_right_at_both_ends_of_time() {
+    for start in [i64::MIN, i64::MIN / 1000 - 1, i64::MAX / 1000 + 1, i64::MAX - 10] {
+        let (store, _) = store_at(Timestamp::from_millis(start));
+        store.apply(set("k", Expiry::After(Duration::from_millis(1))), None).expect("valid");
+
+        let snapshot = store.snapshot().expect("it is taken");
+
+        assert_eq!((keys(&*snapshot), snapshot.info().usage.entries), (vec!["k".to_owned()], 1), "{start}");
+    }
+}
