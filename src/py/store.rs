@@ -527,10 +527,13 @@ struct Row<'py> {
 impl<'py> Rows<'py> {
     fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
         let mut rows = Vec::with_capacity(items.len().unwrap_or(0).min(1024));
-        for item in argument::iterator("items", "(namespace, key, value) tuples", items)? {
+        let tuples = argument::iterator("items", "(namespace, key, value) tuples", items)?;
+        for (position, item) in tuples.enumerate() {
             let parts = argument::parts(item?, 3, "(namespace, key, value)")?;
-            let start = buffer.len();
-            codec::encode(&*parts.get_borrowed_item(2)?, buffer, "value")?;
+            let (start, value) = (buffer.len(), parts.get_borrowed_item(2)?);
+            // The name of the item is made only when there is something to say about it.
+            codec::encode(&value, buffer, "value")
+                .or_else(|_| codec::encode(&value, buffer, &format!("items[{position}][2]")))?;
             rows.push(Row { parts, start, end: buffer.len() });
         }
         Ok(Self(rows))

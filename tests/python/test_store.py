@@ -333,6 +333,13 @@ def test_set_many_believes_no_length_that_its_iterable_claims(store, length):
     assert store.get("n", "k") == 1
 
 
+def test_set_many_names_the_item_whose_value_is_not_storable(store):
+    with pytest.raises(TypeError, match=r"^items\[1\]\[2\]\[\"a\"\]: set is not storable"):
+        store.set_many([("n", "a", 1), ("n", "b", {"a": {1}})])
+
+    assert len(store) == 0
+
+
 def test_get_many_answers_in_order_with_a_default_for_what_is_absent(store):
     store.set_many([("a", "x", 1), ("b", "y", None)])
 
