@@ -39,7 +39,7 @@ from swarmstate.integrations.langgraph import SwarmStateSaver
 PROJECT = Path(__file__).resolve().parent.parent
 PROJECT_PARTS = ("README.md", "docs", "src", "python")
 SUFFIXES = {".md", ".py", ".pyi", ".rs", ".rst", ".toml", ".txt"}
-LEFT_OUT = {"__pycache__", "node_modules", "target"}
+LEFT_OUT = re.compile(r"\.|(?:__pycache__|node_modules|target)$")
 COUNTS = ("files", "lines", "words", "headings", "definitions", "marks")
 
 HEADING = re.compile(r"^#{1,6} +(.+?)\s*#*$", re.MULTILINE)
@@ -50,7 +50,8 @@ MARK = re.compile(r"\b(?:TODO|FIXME|XXX)\b.*")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 DOC_COMMENT = re.compile(r"^\s*//[/!] ?(.*)$", re.MULTILINE)
 DOCSTRING = re.compile(r'"""(.+?)(?:\n\s*\n|""")', re.DOTALL)
-SENTENCE = re.compile(r"(?<!\S)[A-Z][^.!?|]{30,300}[.!?](?=\s|$)")
+LONG_WORD = re.compile(r"[a-z]{5,}")
+SENTENCE = re.compile(r"(?<!\S)(?!Args:|Returns:|Raises:)[A-Z][^.!?|]{30,300}[.!?](?=\s|$)")
 
 
 class Note(TypedDict):
@@ -160,12 +161,8 @@ def find_files(folder: Path) -> list[Path]:
     """The documents and sources below a folder, in order; hidden and built ones left out."""
     starts = [folder / part for part in PROJECT_PARTS] if folder == PROJECT else [folder]
     found = (path for start in starts for path in ([start] if start.is_file() else start.rglob("*")))
-    return sorted(path for path in found if path.suffix in SUFFIXES and path.is_file() and is_shown(path, folder))
-
-
-def is_shown(path: Path, folder: Path) -> bool:
-    """Whether no part of the path is hidden or built."""
-    return not any(part.startswith(".") or part in LEFT_OUT for part in path.relative_to(folder).parts)
+    texts = (path for path in found if path.suffix in SUFFIXES and path.is_file())
+    return sorted(path for path in texts if not any(map(LEFT_OUT.match, path.relative_to(folder).parts)))
 
 
 def take_notes(folder: Path, path: str, group: str) -> Note:
@@ -193,18 +190,13 @@ def key_sentences(prose: str, most: int) -> list[str]:
     """The sentences that hold the most frequent words of their text, best first."""
     paragraphs = (" ".join(block.split()) for block in re.split(r"\n\s*\n|^#.*$", prose, flags=re.MULTILINE))
     sentences = [sentence for block in paragraphs for sentence in SENTENCE.findall(block)]
-    frequency = Counter(word for sentence in sentences for word in long_words(sentence))
+    frequency = Counter(word for sentence in sentences for word in LONG_WORD.findall(sentence.lower()))
 
     def weight(sentence: str) -> float:
-        words = long_words(sentence)
+        words = LONG_WORD.findall(sentence.lower())
         return sum(frequency[word] for word in words) / (len(words) + 4)
 
     return sorted(dict.fromkeys(sentences), key=weight, reverse=True)[:most]
-
-
-def long_words(sentence: str) -> list[str]:
-    """The words that carry meaning, roughly."""
-    return re.findall(r"[a-z]{5,}", sentence.lower())
 
 
 def counts_of(note: Note) -> dict[str, int]:
@@ -282,7 +274,7 @@ def run(graph: Graph, given: Survey | Command[Any] | None, config: RunnableConfi
             if node == "__interrupt__":
                 question = update[0].value
             elif node == "read":
-                progress.tell(f"read {len(update['notes'])} files in {update['notes'][0]['group']}")
+                progress.tell(f"read {files(len(update['notes']))} in {update['notes'][0]['group']}")
             else:
                 progress.tell(node)
     progress.finish()
@@ -299,7 +291,7 @@ def survey(store: ss.Store, folder: Path) -> None:
     graph = build_graph(agents)
     question = run(graph, {"emphasis": "overview"}, config, progress)
     paused = store.snapshot()
-    print(f"Asked: may I read {question['files']} files in {question['group']}? Answered: yes.")
+    print(f"Asked: may I read {files(question['files'])} in {question['group']}? Answered: yes.")
 
     print_title("Resuming from the checkpoint")
     # A graph that was built anew, on a saver that was made anew, finds all it needs in the store.
@@ -330,6 +322,10 @@ def print_difference(later: ss.Snapshot, base: ss.Snapshot) -> None:
     namespaces = sorted(set().union(*counts.values()))
     rows = [("".join(filter(str.isprintable, name)), *(counts[kind][name] for kind in kinds)) for name in namespaces]
     print("\n".join(format_table(("namespace", *kinds), rows)))
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def print_title(title: str) -> None:

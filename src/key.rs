@@ -22,6 +22,7 @@ macro_rules! name {
             ///
             /// # Errors
             /// [`Error::Invalid`] above [`MAX_NAME_BYTES`].
+            #[inline(always)]
             pub fn new(name: impl Into<Cow<'a, str>>) -> Result<Self> {
                 let name = name.into();
                 if name.len() > MAX_NAME_BYTES {
@@ -92,13 +93,19 @@ const NUMBER_DIGITS: usize = 16;
 /// assert_eq!(parts.number(), Some(-4));
 /// assert!(parts.is_at_end());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KeyWriter(String);
 
+impl Default for KeyWriter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl KeyWriter {
-    /// An empty name.
+    /// An empty name, with room for what most names need.
     pub fn new() -> Self {
-        Self::default()
+        Self(String::with_capacity(128))
     }
 
     /// Adds characters as they stand. Only a fixed tag may be written so: it is not ended, and a reader must expect it.

@@ -1,6 +1,6 @@
 //! Values and entries: msgpack bytes with what the store knows about them.
 //!
-//! Bytes are shared and never changed. An [`Entry`] is one allocation that holds header, key and value together; a value
+//! Bytes that two hold are never changed. An [`Entry`] is one allocation that holds header, key and value together; a value
 //! above [`INLINE_VALUE_BYTES`] stands apart, so that changing an entry's expiry, or writing it again, never copies it. This
 //! file does not look inside the bytes.
 
@@ -125,6 +125,17 @@ struct Header {
 
 const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
+impl Header {
+    #[inline]
+    fn restamp(&mut self, kind: Kind, stamp: Stamp) {
+        self.revision = stamp.revision;
+        self.created_at = stamp.created_at;
+        self.updated_at = stamp.updated_at;
+        self.expires_at = stamp.expires_at.unwrap_or(NEVER);
+        self.kind = kind;
+    }
+}
+
 impl Entry {
     /// Makes the entry of `key`.
     ///
@@ -146,6 +157,27 @@ impl Entry {
     pub fn restamped(&self, stamp: Stamp) -> Self {
         let (key, inline) = self.0.slice.split_at(self.key_length());
         Self::build(key, inline, self.head().apart.clone(), self.kind(), stamp)
+    }
+
+    /// Gives the entry another value and stamp in its place, where nobody else holds it and the value is as long as the one that it
+    /// has inside; else answers `false` and leaves it as it is.
+    ///
+    /// # Cost
+    /// Copies the value; allocates nothing.
+    #[inline]
+    pub(crate) fn rewrite(&mut self, value: &Value<'_>, stamp: Stamp) -> bool {
+        let bytes = value.as_bytes();
+        self.0.with_arc_mut(|shared| {
+            let Some(own) = Arc::get_mut(shared) else { return false };
+            let key_length = usize::from(own.header().key_bytes);
+            let is_apart = own.header().apart.is_some();
+            match own.slice_mut().get_mut(key_length..) {
+                Some(room) if room.len() == bytes.len() && !is_apart => room.copy_from_slice(bytes),
+                _ => return false,
+            }
+            own.header_mut().restamp(value.kind, stamp);
+            true
+        })
     }
 
     fn build(key: &[u8], inline: &[u8], apart: Option<Arc<Vec<u8>>>, kind: Kind, stamp: Stamp) -> Self {

@@ -1,17 +1,18 @@
 """What a store can raise, on one screen.
 
-Error
-├── NotFoundError (KeyError)               what was asked for by name does not exist
-├── ConflictError                          a condition does not hold: read again, decide again
-├── WrongTypeError (TypeError)             the entry is of a kind that the operation does not work on
-├── InvalidError (ValueError)              the request is wrong, and will be wrong again
-├── TooLargeError (ValueError)             above a limit that `store.capabilities` states
-├── UnsupportedError (NotImplementedError) this engine cannot do it
-├── CorruptError                           stored bytes are not what was written
-└── UnavailableError (ConnectionError)     the engine did not answer; the write may have happened
+Exception
+└── Error                                      what every error of a store is
+    ├── NotFoundError (KeyError)               what was asked for by name does not exist
+    ├── ConflictError                          a condition does not hold: read again, decide again
+    ├── WrongTypeError (TypeError)             the entry is of a kind that the operation does not work on
+    ├── InvalidError (ValueError)              the request is wrong, and will be wrong again
+    ├── TooLargeError (ValueError)             above a limit that `store.capabilities` states
+    ├── UnsupportedError (NotImplementedError) this engine cannot do it
+    ├── CorruptError                           stored bytes are not what was written
+    └── UnavailableError (ConnectionError)     the engine did not answer; the write may have happened
 
-A value that cannot be stored raises plain `TypeError` or `ValueError`, with the path to the offending part. Unless a class
-says otherwise, nothing was written.
+A value that cannot be stored raises plain `TypeError` or `ValueError`, with the path to the offending part. Unless a
+class says otherwise, nothing was written.
 """
 
 __all__ = [

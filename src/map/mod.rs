@@ -148,19 +148,28 @@ impl<L: Leaf> Map<L> {
     ///
     /// The new leaf must have the same `key`. When `make` panics the map holds what it held.
     pub fn upsert(&mut self, key: &[u8], make: impl FnOnce(Option<&L>) -> L) -> Option<L> {
-        let make = |present: Option<&L>| {
-            let leaf = make(present);
+        self.write(key, |present| Some(make(present.as_deref())))
+    }
+
+    /// Lets `write` change the leaf that `key` has, or make the one to store instead, and returns the leaf that this replaces.
+    ///
+    /// As [`Map::upsert`], but `write` may change what it is given, as long as the key stays, and return `None`: then nothing is
+    /// stored. Whether other versions see the change is up to the leaf, which they hold too where it is not unique.
+    #[inline]
+    pub fn write(&mut self, key: &[u8], write: impl FnOnce(Option<&mut L>) -> Option<L>) -> Option<L> {
+        let write = |present: Option<&mut L>| {
+            let leaf = write(present)?;
             debug_assert_eq!(leaf.key(), key, "a leaf is stored under its own key");
-            leaf
+            Some(leaf)
         };
         match self.seek(key) {
             Place::Taken(present) => {
-                let leaf = make(Some(present));
+                let leaf = write(Some(&mut *present))?;
                 return Some(mem::replace(present, leaf));
             }
-            Place::Free(node, fork) => node.join(make(None), fork),
+            Place::Free(node, fork) => node.join(write(None)?, fork),
             Place::Above(fork) => {
-                let leaf = make(None);
+                let leaf = write(None)?;
                 self.site(key, fork).join(leaf, fork);
             }
         }

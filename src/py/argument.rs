@@ -5,7 +5,7 @@ use std::time::Duration;
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyIterator, PyString, PyTuple};
 
 use super::error::{OrRaise, to_py};
 use crate::error::Error;
@@ -16,7 +16,7 @@ use crate::store::{Condition, Expiry, Order, Range};
 pub(super) type Argument<'a, 'py> = &'a Bound<'py, PyAny>;
 
 /// A str.
-#[inline]
+#[inline(always)]
 pub(super) fn text<'a>(name: &str, object: Argument<'a, '_>) -> PyResult<&'a str> {
     match object.cast::<PyString>() {
         Ok(text) => text.to_str(),
@@ -51,16 +51,44 @@ pub(super) fn flag(name: &str, object: Argument<'_, '_>) -> PyResult<bool> {
 
 /// Seconds, an int or float above 0.
 pub(super) fn seconds(name: &str, object: Argument<'_, '_>) -> PyResult<Duration> {
-    let is_number = object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>();
-    if !is_number || object.is_instance_of::<PyBool>() {
-        return Err(wrong_type(name, "an int or float of seconds", object));
-    }
-    // An int beyond all floats is as wrong as infinity.
-    let seconds = object.extract().unwrap_or(f64::INFINITY);
+    let seconds = number(name, object)?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if seconds > 0.0 => Ok(duration.max(Duration::from_nanos(1))),
         _ => Err(to_py(Error::invalid(format!("{name} must be above 0 seconds and finite, but is {}", shown(object))))),
     }
+}
+
+/// A finite number.
+pub(super) fn number(name: &str, object: Argument<'_, '_>) -> PyResult<f64> {
+    let is_number = object.is_instance_of::<PyInt>() || object.is_instance_of::<PyFloat>();
+    if !is_number || object.is_instance_of::<PyBool>() {
+        return Err(wrong_type(name, "an int or a float", object));
+    }
+    // An int beyond all floats is as wrong as infinity.
+    match object.extract().unwrap_or(f64::INFINITY) {
+        number if number.is_finite() => Ok(number),
+        _ => Err(to_py(Error::invalid(format!("{name} must be finite, but is {}", shown(object))))),
+    }
+}
+
+/// What can be iterated over; `shape` says over what.
+pub(super) fn iterator<'py>(name: &str, shape: &str, object: Argument<'_, 'py>) -> PyResult<Bound<'py, PyIterator>> {
+    match object.try_iter() {
+        Err(error) if error.is_instance_of::<PyTypeError>(object.py()) && !is_iterable(object) => {
+            Err(wrong_type(name, &format!("an iterable of {shape}"), object))
+        }
+        other => other,
+    }
+}
+
+/// Whether a type claims to be iterable, so that what it raises is its own.
+fn is_iterable(object: Argument<'_, '_>) -> bool {
+    object.get_type().hasattr("__iter__").unwrap_or(true) || object.get_type().hasattr("__getitem__").unwrap_or(true)
+}
+
+/// Something to call.
+pub(super) fn callable<'a, 'py>(name: &str, object: Argument<'a, 'py>) -> PyResult<Argument<'a, 'py>> {
+    if object.is_callable() { Ok(object) } else { Err(wrong_type(name, "callable", object)) }
 }
 
 /// An object of one of our classes.
@@ -101,25 +129,26 @@ pub(super) fn expiry(ttl: Option<Argument<'_, '_>>) -> PyResult<Expiry> {
 }
 
 /// A namespace.
-#[inline]
+#[inline(always)]
 pub(super) fn namespace<'a>(name: &str, object: Argument<'a, '_>) -> PyResult<Namespace<'a>> {
     Namespace::new(text(name, object)?).or_raise()
 }
 
 /// The address of an entry, from `namespace` and `key`.
-#[inline]
+#[inline(always)]
 pub(super) fn address<'a>(namespace: Argument<'a, '_>, key: Argument<'a, '_>) -> PyResult<(Namespace<'a>, Key<'a>)> {
-    Ok((self::namespace("namespace", namespace)?, Key::new(text("key", key)?).or_raise()?))
+    let (namespace, key) = (text("namespace", namespace)?, text("key", key)?);
+    Ok((Namespace::new(namespace).or_raise()?, Key::new(key).or_raise()?))
 }
 
 /// The condition that `if_revision=` states.
 #[inline]
 pub(super) fn condition<'a>(
-    (namespace, key): (&'a Namespace<'_>, &'a Key<'_>),
+    (namespace, key): (&Namespace<'a>, &Key<'a>),
     if_revision: Option<Argument<'_, '_>>,
 ) -> PyResult<Option<Condition<'a>>> {
     let Some(revision) = if_revision else { return Ok(None) };
-    Ok(Some(Condition::at(namespace.borrow(), key.borrow(), count("if_revision", revision)?)))
+    Ok(Some(Condition::at(namespace.clone(), key.clone(), count("if_revision", revision)?)))
 }
 
 /// The range that the keywords of a listing state.
@@ -147,23 +176,37 @@ pub(super) fn range<'a>(
     Ok(range)
 }
 
-/// A pair of str out of a tuple, both kept alive.
-pub(super) fn pair<'py>(object: Argument<'_, 'py>) -> PyResult<[Bound<'py, PyString>; 2]> {
-    let parts = parts(object, 2, "(namespace, key)")?;
-    Ok([part(&parts, 0, "namespace")?, part(&parts, 1, "key")?])
-}
-
 /// The tuple that `object` must be.
-pub(super) fn parts<'py>(object: Argument<'_, 'py>, count: usize, shape: &str) -> PyResult<Bound<'py, PyTuple>> {
-    match object.cast::<PyTuple>() {
-        Ok(tuple) if tuple.len() == count => Ok(tuple.clone()),
+pub(super) fn parts<'py>(object: Bound<'py, PyAny>, count: usize, shape: &str) -> PyResult<Bound<'py, PyTuple>> {
+    match object.cast_into::<PyTuple>() {
+        Ok(tuple) if tuple.len() == count => Ok(tuple),
         Ok(tuple) => Err(PyTypeError::new_err(format!("a tuple {shape} is wanted, not one of {} items", tuple.len()))),
-        Err(_) => Err(PyTypeError::new_err(format!("a tuple {shape} is wanted, not {}", object.get_type().name()?))),
+        Err(error) => {
+            let kind = error.into_inner().get_type();
+            Err(PyTypeError::new_err(format!("a tuple {shape} is wanted, not {}", kind.name()?)))
+        }
     }
 }
 
+/// The pair of names that `object` must be.
+pub(super) fn pair<'py>(object: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    parts(object, 2, "(namespace, key)")
+}
+
+/// The address that a tuple begins with.
+#[inline]
+pub(super) fn address_in<'a>(parts: &'a Bound<'_, PyTuple>) -> PyResult<(Namespace<'a>, Key<'a>)> {
+    let namespace = Namespace::new(part(parts, 0, "namespace")?).or_raise()?;
+    Ok((namespace, Key::new(part(parts, 1, "key")?).or_raise()?))
+}
+
 /// The str that stands at `index` of a tuple.
-pub(super) fn part<'py>(parts: &Bound<'py, PyTuple>, index: usize, name: &str) -> PyResult<Bound<'py, PyString>> {
-    let object = parts.get_item(index)?;
-    object.cast_into::<PyString>().map_err(|error| wrong_type(name, "a str", &error.into_inner()))
+#[inline]
+fn part<'a>(parts: &'a Bound<'_, PyTuple>, index: usize, name: &str) -> PyResult<&'a str> {
+    let object = parts.get_borrowed_item(index)?;
+    match object.extract() {
+        Ok(text) => Ok(text),
+        Err(error) if object.is_instance_of::<PyString>() => Err(error),
+        Err(_) => Err(wrong_type(name, "a str", &object)),
+    }
 }

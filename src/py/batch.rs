@@ -17,9 +17,9 @@ use crate::value::Value;
 
 /// Changes that are carried out together, or not at all, when the with block ends.
 ///
-/// Made by Store.batch. Nothing is written before the block ends, and nothing at all when it ends with an exception or when a
-/// condition does not hold. Values are encoded at once, so that errors in them surface where they are given. A key may be
-/// named once; only a later `set` of a key that was `set` takes the place of the earlier one.
+/// Made by Store.batch. Nothing is written before the block ends, and nothing at all when it ends with an exception or
+/// when a condition does not hold. Values are encoded at once, so that errors in them surface where they are given. A
+/// key is named once; only a later `set` of a key that was `set` takes the place of the earlier one.
 #[pyclass(frozen, name = "Batch", module = "swarmstate")]
 pub(crate) struct PyBatch {
     store: Arc<dyn Store>,

@@ -117,8 +117,8 @@ impl PyThreads {
     ///     checkpoint_id: The checkpoint; None = the latest.
     ///
     /// Returns:
-    ///     Id, parent's id, checkpoint, metadata, versions by channel, values by channel, and writes as (task id, channel,
-    ///     value) in order; None when there is no such checkpoint.
+    ///     Id, parent's id, checkpoint, metadata, versions by channel, values by channel, and in order the writes as
+    ///     (task id, channel, value); None when there is no such checkpoint.
     ///
     /// Raises:
     ///     CorruptError: A record is not what was stored.

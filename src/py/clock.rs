@@ -28,8 +28,9 @@ pub(crate) struct PyClock(pub(super) Clock);
 #[pymethods]
 impl PyClock {
     #[new]
-    #[pyo3(signature = (start=0.0))]
-    fn new(start: f64) -> PyResult<Self> {
+    #[pyo3(signature = (start=None), text_signature = "(start=0.0)")]
+    fn new(start: Option<Argument<'_, '_>>) -> PyResult<Self> {
+        let start = start.map_or(Ok(0.0), |start| argument::number("start", start))?;
         let millis = start * 1000.0;
         if !millis.is_finite() || millis.abs() > 1e17 {
             return Err(to_py(Error::invalid(format!("a clock cannot stand at {start:?}"))));

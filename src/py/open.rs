@@ -25,7 +25,8 @@ use crate::waiting::Waiting;
 ///     The store.
 ///
 /// Raises:
-///     InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not take.
+///     InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
+///         take.
 ///
 /// Example:
 ///     >>> open("memory:").capabilities.engine
@@ -38,8 +39,8 @@ pub(crate) fn open(url: Argument<'_, '_>) -> PyResult<PyStore> {
 
 /// Copy everything that one store or snapshot holds into another store, of any engine.
 ///
-/// A store is copied as it stands at one moment. Values and expiries stay as they are; revisions and times are the target's
-/// own. Other threads run meanwhile.
+/// A store is copied as it stands at one moment. Values and expiries stay as they are; revisions and times are the
+/// target's own. Other threads run meanwhile.
 ///
 /// Args:
 ///     source: A Store or a Snapshot.
@@ -64,10 +65,12 @@ pub(crate) fn copy(
     py: Python<'_>,
     source: Argument<'_, '_>,
     target: Argument<'_, '_>,
-    progress: Option<Py<PyAny>>,
+    progress: Option<Argument<'_, '_>>,
 ) -> PyResult<u64> {
     let source = reader(py, source)?;
     let target = argument::instance::<PyStore>("target", target)?.get().engine().with_waiting(Waiting::plainly());
+    let progress = progress.map(|progress| argument::callable("progress", progress)).transpose()?;
+    let progress = progress.map(|progress| progress.clone().unbind());
     py.detach(|| {
         let copied = transfer::copy(&*source, &*target, |done, total| tell(progress.as_ref(), done, total));
         copied.map_err(|stop| match stop {

@@ -48,7 +48,9 @@ impl PySnapshot {
         self.0.info().taken_at_micros as f64 / 1e6
     }
 
-    /// The id of the snapshot taken before it in the same store, whether or not that one still exists; None for the first.
+    /// The id of the snapshot taken before it in the same store; None for the first.
+    ///
+    /// It stays when that one is dropped, and a restore does not change it.
     #[getter]
     fn parent(&self) -> Option<u64> {
         self.0.info().parent
@@ -162,8 +164,8 @@ impl PySnapshot {
     ///     base: The snapshot to compare with.
     ///
     /// Returns:
-    ///     {"added": [...], "removed": [...], "changed": [...]}, each a sorted list of (namespace, key). What was written
-    ///     with equal bytes, or differs only in its times, did not change.
+    ///     {"added": [...], "removed": [...], "changed": [...]}, each a sorted list of (namespace, key). What was
+    ///     written with equal bytes, or differs only in its times, did not change.
     ///
     /// Example:
     ///     >>> store = Store()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyType};
+use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::argument::{self, Argument, address, condition, expiry, range};
 use super::batch::PyBatch;
@@ -112,11 +112,7 @@ impl PyStore {
         let (namespace, key) = address(namespace, key)?;
         let condition = condition((&namespace, &key), if_revision)?;
         let expiry = expiry(ttl)?;
-        with_value(value, |value| {
-            Ok(self
-                .apply(Operation::Set { namespace: namespace.borrow(), key: key.borrow(), value, expiry }, condition)?
-                .revision)
-        })
+        with_value(value, |value| Ok(self.apply(Operation::Set { namespace, key, value, expiry }, condition)?.revision))
     }
 
     /// Read a value.
@@ -184,7 +180,7 @@ impl PyStore {
     ) -> PyResult<bool> {
         let (namespace, key) = address(namespace, key)?;
         let condition = condition((&namespace, &key), if_revision)?;
-        Ok(self.apply(Operation::Delete { namespace: namespace.borrow(), key: key.borrow() }, condition)?.written)
+        Ok(self.apply(Operation::Delete { namespace, key }, condition)?.written)
     }
 
     /// Add to an integer, in one step: no increment is ever lost.
@@ -317,7 +313,7 @@ impl PyStore {
             let rows = Rows::read(items, buffer)?;
             let mut batch = Batch::new();
             for row in &rows.0 {
-                let (namespace, key) = address(row.namespace.as_any(), row.key.as_any())?;
+                let (namespace, key) = argument::address_in(&row.parts)?;
                 batch.set(namespace, key, value_of(&buffer[row.start..row.end]), expiry);
             }
             batch.keep_last_sets();
@@ -341,8 +337,10 @@ impl PyStore {
         pairs: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let names = pairs.try_iter()?.map(|pair| argument::pair(&pair?)).collect::<PyResult<Vec<_>>>()?;
-        let addresses = names.iter().map(|[namespace, key]| address(namespace.as_any(), key.as_any()));
+        let pairs = argument::iterator("pairs", "(namespace, key) tuples", pairs)?
+            .map(|pair| argument::pair(pair?))
+            .collect::<PyResult<Vec<_>>>()?;
+        let addresses = pairs.iter().map(argument::address_in);
         let found = self.0.get_many(&addresses.collect::<PyResult<Vec<_>>>()?).or_raise()?;
         let default = default.unwrap_or_else(|| py.None().into_bound(py));
         let values = found.into_iter().map(|entry| match entry {
@@ -462,7 +460,9 @@ impl PyStore {
         self.0.compact().or_raise()
     }
 
-    /// End the use of the store, for every handle to it. Using it then raises InvalidError; closing it again is nothing.
+    /// End the use of the store, for every handle to it.
+    ///
+    /// Using it then raises InvalidError; closing it again is nothing.
     fn close(&self) -> PyResult<()> {
         self.0.close().or_raise()
     }
@@ -515,12 +515,11 @@ impl PyStore {
     }
 }
 
-/// The rows of a `set_many`: names kept alive, values encoded one behind the other.
+/// The rows of a `set_many`: tuples kept alive, values encoded one behind the other.
 struct Rows<'py>(Vec<Row<'py>>);
 
 struct Row<'py> {
-    namespace: Bound<'py, PyString>,
-    key: Bound<'py, PyString>,
+    parts: Bound<'py, PyTuple>,
     start: usize,
     end: usize,
 }
@@ -528,12 +527,14 @@ struct Row<'py> {
 impl<'py> Rows<'py> {
     fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
         let mut rows = Vec::with_capacity(items.len().unwrap_or(0).min(1024));
-        for item in items.try_iter()? {
-            let parts = argument::parts(&item?, 3, "(namespace, key, value)")?;
-            let (namespace, key) = (argument::part(&parts, 0, "namespace")?, argument::part(&parts, 1, "key")?);
-            let start = buffer.len();
-            codec::encode(&parts.get_item(2)?, buffer, "value")?;
-            rows.push(Row { namespace, key, start, end: buffer.len() });
+        let tuples = argument::iterator("items", "(namespace, key, value) tuples", items)?;
+        for (position, item) in tuples.enumerate() {
+            let parts = argument::parts(item?, 3, "(namespace, key, value)")?;
+            let (start, value) = (buffer.len(), parts.get_borrowed_item(2)?);
+            // The name of the item is made only when there is something to say about it.
+            codec::encode(&value, buffer, "value")
+                .or_else(|_| codec::encode(&value, buffer, &format!("items[{position}][2]")))?;
+            rows.push(Row { parts, start, end: buffer.len() });
         }
         Ok(Self(rows))
     }
@@ -614,8 +615,9 @@ pub(super) fn contains(reader: &dyn Reader, namespace: Argument<'_, '_>, key: Ar
 }
 
 pub(super) fn contains_pair(reader: &dyn Reader, pair: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let [namespace, key] = argument::pair(pair)?;
-    contains(reader, &namespace, &key)
+    let pair = argument::pair(pair.clone())?;
+    let (namespace, key) = argument::address_in(&pair)?;
+    Ok(reader.get(&namespace, &key).or_raise()?.is_some())
 }
 
 pub(super) fn items<'py>(

@@ -284,6 +284,8 @@ pub struct Outcome {
 pub struct Batch<'a> {
     operations: Vec<Operation<'a>>,
     conditions: Vec<Condition<'a>>,
+    /// Whether the operations are known to be sets of a key each, so that no names meet.
+    is_distinct_sets: bool,
 }
 
 impl<'a> Batch<'a> {
@@ -294,7 +296,7 @@ impl<'a> Batch<'a> {
 
     /// A batch of what was collected elsewhere.
     pub fn from_parts(operations: Vec<Operation<'a>>, conditions: Vec<Condition<'a>>) -> Self {
-        Self { operations, conditions }
+        Self { operations, conditions, is_distinct_sets: false }
     }
 
     /// Leaves, of several `set` of one key, only the last.
@@ -303,7 +305,7 @@ impl<'a> Batch<'a> {
         let is_last: Vec<bool> =
             self.operations.iter().rev().map(|operation| is_new_set(&mut seen, operation)).collect();
         let all_stay = is_last.iter().all(|is_last| *is_last);
-        drop(seen);
+        self.is_distinct_sets = self.operations.iter().all(|operation| matches!(operation, Operation::Set { .. }));
         if !all_stay {
             let mut is_last = is_last.into_iter().rev();
             self.operations.retain(|_| is_last.next().unwrap_or(true));
@@ -319,6 +321,7 @@ impl<'a> Batch<'a> {
     /// Adds an operation.
     pub fn push(&mut self, operation: Operation<'a>) -> &mut Self {
         self.operations.push(operation);
+        self.is_distinct_sets = false;
         self
     }
 
@@ -396,7 +399,7 @@ impl<'a> Batch<'a> {
         if !capabilities.atomic_across_namespaces {
             self.check_one_namespace(capabilities)?;
         }
-        if count > 1 { self.check_names() } else { Ok(()) }
+        if count > 1 && !self.is_distinct_sets { self.check_names() } else { Ok(()) }
     }
 
     fn check_one_namespace(&self, capabilities: &Capabilities) -> Result<()> {

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,9 @@ hypothesis.settings.load_profile("swarmstate")
 ENGINES: dict[str, Callable[..., ss.Store]] = {
     "memory": lambda directory, **options: ss.Store(**options),
 }
+
+
+DEADLOCK_SECONDS = 60
 
 
 @pytest.fixture
@@ -50,25 +54,22 @@ def store(make_store) -> ss.Store:
 
 
 @pytest.fixture
-def run_threads() -> Callable[[Sequence[Callable[[], object]]], None]:
-    """Runs each work in a thread of its own to its end, and raises what one of them raised."""
+def run_threads() -> Callable[[Sequence[Callable[[], object]]], list[object]]:
+    """Runs each work in a thread of its own, all at once, and returns what they return, or raises what one raised.
 
-    def run(works: Sequence[Callable[[], object]]) -> None:
-        raised: list[BaseException] = []
+    A work that is not done after a minute is a deadlock, and fails the test by name.
+    """
 
-        def guarded(work: Callable[[], object]) -> None:
-            try:
-                work()
-            except BaseException as error:
-                raised.append(error)
+    def run(works: Sequence[Callable[[], object]]) -> list[object]:
+        barrier = threading.Barrier(len(works))
 
-        threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if raised:
-            raise raised[0]
+        def start(work: Callable[[], object]) -> object:
+            barrier.wait(DEADLOCK_SECONDS)
+            return work()
+
+        with ThreadPoolExecutor(len(works)) as pool:
+            futures = [pool.submit(start, work) for work in works]
+            return [future.result(DEADLOCK_SECONDS) for future in futures]
 
     return run
 

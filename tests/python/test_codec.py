@@ -44,7 +44,9 @@ def same(read, written):
             and all(map(same, read.values(), written.values()))
         )
     if isinstance(written, float):
-        return type(read) is float and (struct.pack("d", read) == struct.pack("d", written) or math.isnan(read) and math.isnan(written))
+        return type(read) is float and (
+            struct.pack("d", read) == struct.pack("d", written) or (math.isnan(read) and math.isnan(written))
+        )
     return type(read) is type(written) and read == written
 
 
@@ -97,7 +99,9 @@ def test_dumps_writes_the_shortest_forms(value):
 
 
 @pytest.mark.parametrize("length", [0, 15, 16, 31, 32, 255, 256, 65535, 65536])
-@pytest.mark.parametrize("make", [lambda n: "x" * n, lambda n: b"x" * n, lambda n: [1] * n, lambda n: dict.fromkeys(range(n))])
+@pytest.mark.parametrize(
+    "make", [lambda n: "x" * n, lambda n: b"x" * n, lambda n: [1] * n, lambda n: dict.fromkeys(range(n))]
+)
 def test_every_length_takes_the_shortest_header(make, length):
     value = make(length)
     assert dumps(value) == msgpack.packb(value, use_bin_type=True)
@@ -120,7 +124,8 @@ def test_integers_around_each_boundary_take_the_shortest_form(value):
 
 
 @pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, -0.0, 0.0, 5e-324, 2**64 - 1, -(2**63), True, False, None, "", b"", [], {}, ()]
+    "value",
+    [math.nan, math.inf, -math.inf, -0.0, 0.0, 5e-324, 2**64 - 1, -(2**63), True, False, None, "", b"", [], {}, ()],
 )
 def test_values_at_the_edge_are_kept(value):
     assert same(loads(dumps(value)), value)
@@ -306,7 +311,12 @@ def test_what_is_not_storable_is_a_type_error_with_path_and_type(value, name):
 
 @pytest.mark.parametrize(
     ("value", "advice"),
-    [(bytearray(), "bytes()"), (memoryview(b""), "bytes()"), (datetime.datetime(2026, 1, 1), "isoformat()"), (numpy.zeros(1), "tolist()")],
+    [
+        (bytearray(), "bytes()"),
+        (memoryview(b""), "bytes()"),
+        (datetime.datetime(2026, 1, 1), "isoformat()"),
+        (numpy.zeros(1), "tolist()"),
+    ],
 )
 def test_the_message_tells_what_to_store_instead(value, advice):
     with pytest.raises(TypeError) as refused:
@@ -314,7 +324,9 @@ def test_the_message_tells_what_to_store_instead(value, advice):
     assert advice in str(refused.value)
 
 
-@pytest.mark.parametrize(("key", "name"), [((1, 2), "tuple"), (1.5, "float"), (frozenset(), "frozenset"), (object(), "object")])
+@pytest.mark.parametrize(
+    ("key", "name"), [((1, 2), "tuple"), (1.5, "float"), (frozenset(), "frozenset"), (object(), "object")]
+)
 def test_a_dict_key_of_another_type_is_a_type_error_with_path_and_type(key, name):
     with pytest.raises(TypeError) as refused:
         dumps({"a": [{key: 1}]})
@@ -337,7 +349,7 @@ def test_a_lone_surrogate_is_a_unicode_encode_error(value):
 
 def test_a_long_key_is_shortened_in_the_path():
     with pytest.raises(TypeError) as refused:
-        dumps({"ключ" * 100_000: {1}, "quote\"\n": 1})
+        dumps({"ключ" * 100_000: {1}, 'quote"\n': 1})
     assert len(str(refused.value)) < 300
     with pytest.raises(TypeError, match=r'value\["quote\\"\\n"\]: set'):
         dumps({'quote"\n': {1}})
@@ -452,7 +464,9 @@ def test_a_list_that_grows_meanwhile_is_a_runtime_error():
         dumps(value)
 
 
-@pytest.mark.parametrize("change", [dict.clear, lambda d: d.update(new=1), lambda d: d.update((str(i), i) for i in range(1000))])
+@pytest.mark.parametrize(
+    "change", [dict.clear, lambda d: d.update(new=1), lambda d: d.update((str(i), i) for i in range(1000))]
+)
 def test_a_dict_that_changes_size_meanwhile_is_a_runtime_error(change):
     value = {"first": 0}
     value["acting"] = Acting(lambda: change(value))
@@ -520,7 +534,11 @@ def test_a_finaliser_that_dumps_and_loads_meanwhile_disturbs_nothing():
             Finalised()
             assert dumps(value) == written
             assert loads(written) == value
-            for refused, error in [(["x" * 50, "\udfff"], UnicodeEncodeError), ({"a": [{1}]}, TypeError), ([2**64], ValueError)]:
+            for refused, error in [
+                (["x" * 50, "\udfff"], UnicodeEncodeError),
+                ({"a": [{1}]}, TypeError),
+                ([2**64], ValueError),
+            ]:
                 Finalised()
                 with pytest.raises(error):
                     dumps(refused)

@@ -108,3 +108,23 @@ def test_compact_keeps_all_that_is_live(store, clock):
     store.compact()
 
     assert store.items("n") == [("kept", 2)]
+
+
+@pytest.mark.parametrize("remove", ["nothing", "compact", "snapshot", "set elsewhere"])
+def test_expiry_takes_no_revision(store, clock, remove):
+    store.set("n", "gone", 1, ttl=1)
+    last = store.set("n", "kept", 1)
+    clock.advance(1)
+
+    match remove:
+        case "compact":
+            store.compact()
+        case "snapshot":
+            store.snapshot()
+        case "set elsewhere":
+            store.set("m", "k", 1)
+    with store.batch() as batch:
+        batch.require_namespace("n", last)
+        batch.set("n", "new", 1)
+
+    assert store.keys("n") == ["kept", "new"]

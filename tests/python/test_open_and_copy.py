@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -235,3 +237,30 @@ def test_two_stores_can_go_by_one_clock(make_store, clock):
     clock.advance(10)
 
     assert [len(store) for store in stores] == [0, 0]
+
+
+FORKING = """
+import os
+import swarmstate as ss
+
+store = ss.Store()
+store.set("n", "k", "before")
+child = os.fork()
+store.set("n", "k", f"by {child == 0}")
+snapshot = store.snapshot()
+store.clear()
+store.restore(snapshot)
+assert store.items("n") == [("k", f"by {child == 0}")]
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_a_forked_child_has_a_copy_of_a_memory_store():
+    subprocess.run([sys.executable, "-c", FORKING], check=True, timeout=60)
+
+
+def test_a_store_and_its_snapshots_cannot_be_sent_to_another_process(store):
+    for thing in (store, store.snapshot(), store.batch()):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            pickle.dumps(thing)

@@ -6,7 +6,7 @@ Every test joins its threads within a time limit, so that a deadlock fails by na
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -17,17 +17,7 @@ import swarmstate as ss
 DEADLOCK_SECONDS = 60
 
 
-def run_together(*works: Callable[[], object]) -> list[object]:
-    """Run each work in a thread of its own, all at once, and return what they return."""
-    barrier = threading.Barrier(len(works))
-
-    def start(work: Callable[[], object]) -> object:
-        barrier.wait(DEADLOCK_SECONDS)
-        return work()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        futures = [pool.submit(start, work) for work in works]
-        return [future.result(DEADLOCK_SECONDS) for future in futures]
+RunThreads = Callable[[Sequence[Callable[[], object]]], list[object]]
 
 
 @contextmanager
@@ -40,7 +30,7 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
         try:
             while not is_over.is_set():
                 work()
-        except BaseException as error:  # noqa: BLE001 - handed to the test
+        except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=repeat, daemon=True)
@@ -55,19 +45,21 @@ def busy(work: Callable[[], object]) -> Iterator[None]:
         raise errors[0]
 
 
-def test_no_increment_is_lost(store: ss.Store) -> None:
+def test_no_increment_is_lost(store: ss.Store, run_threads: RunThreads) -> None:
     def count() -> None:
         for _ in range(2_000):
             store.increment("n", "total")
             store.increment("n", f"own {threading.get_ident()}")
 
-    run_together(*[count] * 8)
+    run_threads([count] * 8)
 
     assert store.get("n", "total") == 16_000
     assert [value for _, value in store.items("n", prefix="own ")] == [2_000] * 8
 
 
-def test_of_writers_that_insist_on_a_revision_exactly_one_wins_each_round(store: ss.Store) -> None:
+def test_of_writers_that_insist_on_a_revision_exactly_one_wins_each_round(
+    store: ss.Store, run_threads: RunThreads
+) -> None:
     store.set("n", "turn", [])
 
     def append(name: int) -> int:
@@ -83,7 +75,7 @@ def test_of_writers_that_insist_on_a_revision_exactly_one_wins_each_round(store:
                     conflicts += 1
         return conflicts
 
-    run_together(*[lambda name=name: append(name) for name in range(4)])
+    run_threads([lambda name=name: append(name) for name in range(4)])
 
     seen = store.get("n", "turn")
     assert len(seen) == 800
@@ -91,7 +83,7 @@ def test_of_writers_that_insist_on_a_revision_exactly_one_wins_each_round(store:
         assert [number for who, number in seen if who == name] == list(range(200))
 
 
-def test_readers_see_whole_values_during_writes(store: ss.Store) -> None:
+def test_readers_see_whole_values_during_writes(store: ss.Store, run_threads: RunThreads) -> None:
     large = ["x" * 50_000, "y" * 50_000]
     store.set("n", "k", {"text": large[0], "length": 50_000})
 
@@ -106,7 +98,7 @@ def test_readers_see_whole_values_during_writes(store: ss.Store) -> None:
             assert set(value["text"]) in ({"x"}, {"y"})
 
     with busy(write):
-        run_together(*[read] * 4)
+        run_threads([read] * 4)
 
 
 def test_snapshots_see_batches_whole_or_not_at_all(store: ss.Store) -> None:
@@ -127,7 +119,7 @@ def test_snapshots_see_batches_whole_or_not_at_all(store: ss.Store) -> None:
             store.drop_snapshot(snapshot.id)
 
 
-def test_a_restore_among_writers_leaves_one_state_or_the_other(store: ss.Store) -> None:
+def test_a_restore_among_writers_leaves_one_state_or_the_other(store: ss.Store, run_threads: RunThreads) -> None:
     store.set_many([("n", f"k{number}", 0) for number in range(100)])
     snapshot = store.snapshot()
 
@@ -141,16 +133,16 @@ def test_a_restore_among_writers_leaves_one_state_or_the_other(store: ss.Store) 
             assert values in ({0}, {1}), "a batch and a restore are one instant each"
 
     with busy(write):
-        run_together(restore, restore)
+        run_threads([restore, restore])
     store.restore(snapshot)
     assert {value for _, value in store.items("n")} == {0}
 
 
-def test_revisions_rise_whoever_writes(store: ss.Store) -> None:
+def test_revisions_rise_whoever_writes(store: ss.Store, run_threads: RunThreads) -> None:
     def write(key: str) -> list[int]:
         return [store.set("n", key, number) for number in range(1_000)]
 
-    revisions = run_together(*[lambda key=key: write(key) for key in "abcd"])
+    revisions = run_threads([lambda key=key: write(key) for key in "abcd"])
 
     assert all(own == sorted(own) for own in revisions)
     assert len({revision for own in revisions for revision in own}) == 4_000
@@ -220,7 +212,9 @@ class Finaliser:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_finalisers_that_use_the_store_inside_its_calls_never_deadlock(store: ss.Store, threads: int) -> None:
+def test_finalisers_that_use_the_store_inside_its_calls_never_deadlock(
+    store: ss.Store, threads: int, run_threads: RunThreads
+) -> None:
     rounds = 300
     before = gc.get_threshold()
     gc.set_threshold(1, 1, 1)
@@ -237,7 +231,7 @@ def test_finalisers_that_use_the_store_inside_its_calls_never_deadlock(store: ss
             store.snapshot().diff(store.snapshot())
 
     try:
-        run_together(*[work] * threads)
+        run_threads([work] * threads)
     finally:
         gc.set_threshold(*before)
     gc.collect()
@@ -262,7 +256,7 @@ def test_a_store_is_used_while_a_copy_of_it_runs(store: ss.Store) -> None:
     assert not target.keys("n", prefix="late")
 
 
-def test_a_store_may_be_closed_under_its_users(store: ss.Store) -> None:
+def test_a_store_may_be_closed_under_its_users(store: ss.Store, run_threads: RunThreads) -> None:
     def use() -> str:
         try:
             while True:
@@ -276,4 +270,4 @@ def test_a_store_may_be_closed_under_its_users(store: ss.Store) -> None:
         store.close()
         return "closed"
 
-    assert run_together(use, use, close) == ["the store is closed; open it again"] * 2 + ["closed"]
+    assert run_threads([use, use, close]) == ["the store is closed; open it again"] * 2 + ["closed"]

@@ -135,8 +135,10 @@ impl Memory {
             Some(mut state) => run(&mut state),
             None => self.waiting.run(|| run(&mut self.shared.state.write())),
         };
-        let entries = garbage.entries();
-        retire(garbage, entries);
+        if !garbage.is_empty() {
+            let entries = garbage.entries();
+            retire(garbage, entries);
+        }
         result
     }
 
@@ -281,8 +283,10 @@ impl Store for Memory {
     }
 
     fn compact(&self) -> Result<()> {
-        self.change(|state, now, garbage| Ok(state.root.sweep(now, usize::MAX, garbage)))?;
-        Ok(())
+        self.change(|state, now, garbage| {
+            state.root.sweep(now, usize::MAX, garbage);
+            Ok(())
+        })
     }
 
     fn close(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::key::Key;
 use crate::map::{Leaf, Map};
 use crate::store::Usage;
-use crate::value::{Entry, Revision, Stamp, Value};
+use crate::value::{Entry, INLINE_VALUE_BYTES, Revision, Stamp, Value};
 
 /// A whole state.
 #[derive(Clone, Default)]
@@ -156,34 +156,80 @@ impl Space {
     }
 }
 
+/// A write of one entry, judged and numbered.
+pub(super) struct Write<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) key: &'a Key<'a>,
+    pub(super) value: &'a Value<'a>,
+    pub(super) revision: Revision,
+    pub(super) now: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl Write<'_> {
+    /// What the entry is stamped with; what is live under the key lends it its age.
+    #[inline]
+    fn stamp(&self, standing: Option<&Entry>) -> Stamp {
+        let live = standing.filter(|entry| !entry.is_expired(self.now));
+        Stamp {
+            revision: self.revision,
+            created_at: live.map_or(self.now, Entry::created_at),
+            updated_at: self.now,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
 /// What an entry counts for.
-struct Weight<'a> {
-    key: &'a [u8],
+struct Weight {
     size_bytes: u64,
     expires_at: Option<Timestamp>,
 }
 
-impl<'a> Weight<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        Self { key: entry.key_bytes(), size_bytes: entry.value().len() as u64, expires_at: entry.expires_at() }
+impl Weight {
+    #[inline]
+    fn of(entry: &Entry) -> Self {
+        Self { size_bytes: entry.value().len() as u64, expires_at: entry.expires_at() }
     }
 }
 
 impl Record {
-    /// Keeps usage and expiry index in step when `old` gives way to `new`.
-    fn account(&mut self, old: Option<Weight<'_>>, new: Option<Weight<'_>>) {
+    /// Writes an entry and returns the one it replaces, unless that could be written over.
+    #[inline]
+    fn put(&mut self, write: &Write<'_>) -> Option<Entry> {
+        let key = write.key.as_bytes();
+        let mut old = None;
+        let replaced = self.entries.write(key, |standing| {
+            let stamp = write.stamp(standing.as_deref());
+            if let Some(entry) = standing {
+                old = Some(Weight::of(entry));
+                if entry.rewrite(write.value, stamp) {
+                    return None;
+                }
+            }
+            Some(Entry::new(write.key, write.value, stamp))
+        });
+        self.revision = write.revision;
+        let new = Weight { size_bytes: write.value.as_bytes().len() as u64, expires_at: write.expires_at };
+        self.account(key, old, Some(new));
+        replaced
+    }
+
+    /// Keeps usage and expiry index in step when the entry of `key` gives way to another.
+    #[inline]
+    fn account(&mut self, key: &[u8], old: Option<Weight>, new: Option<Weight>) {
         if let Some(old) = old {
             self.usage.entries -= 1;
             self.usage.size_bytes -= old.size_bytes;
             if let Some(at) = old.expires_at {
-                self.moments.remove(&Moment::key_of(at, old.key));
+                self.moments.remove(&Moment::key_of(at, key));
             }
         }
         if let Some(new) = new {
             self.usage.entries += 1;
             self.usage.size_bytes += new.size_bytes;
             if let Some(at) = new.expires_at {
-                self.moments.insert(Moment::new(at, new.key));
+                self.moments.insert(Moment::new(at, key));
             }
         }
     }
@@ -232,27 +278,11 @@ impl Root {
         due.filter_map(|moment| self.spaces.get(moment.name()))
     }
 
-    /// Writes an entry; `stamp` is given what is stored under the key.
-    pub(super) fn put(
-        &mut self,
-        namespace: &str,
-        key: &Key<'_>,
-        value: &Value<'_>,
-        garbage: &mut Garbage,
-        stamp: impl FnOnce(Option<&Entry>) -> Stamp,
-    ) {
-        self.change(namespace, |record| {
-            let mut expires_at = None;
-            let old = record.entries.upsert(key.as_bytes(), |old| {
-                let stamp = stamp(old);
-                record.revision = stamp.revision;
-                expires_at = stamp.expires_at;
-                Entry::new(key, value, stamp)
-            });
-            let new = Weight { key: key.as_bytes(), size_bytes: value.as_bytes().len() as u64, expires_at };
-            record.account(old.as_ref().map(Weight::of), Some(new));
-            garbage.keep_entry(old);
-        });
+    /// Writes an entry.
+    #[inline]
+    pub(super) fn put(&mut self, write: &Write<'_>, garbage: &mut Garbage) {
+        let replaced = self.change(write.namespace, |record| record.put(write));
+        garbage.keep_entry(replaced);
     }
 
     /// Puts `entry` in the place of the one with its key.
@@ -260,7 +290,7 @@ impl Root {
         self.change(namespace, |record| {
             record.revision = entry.revision();
             let old = record.entries.insert(entry.clone());
-            record.account(old.as_ref().map(Weight::of), Some(Weight::of(&entry)));
+            record.account(entry.key_bytes(), old.as_ref().map(Weight::of), Some(Weight::of(&entry)));
         });
     }
 
@@ -269,7 +299,7 @@ impl Root {
         let mut is_empty = false;
         self.change(namespace, |record| {
             let old = record.entries.remove(key);
-            record.account(old.as_ref().map(Weight::of), None);
+            record.account(key, old.as_ref().map(Weight::of), None);
             record.revision = revision.unwrap_or(record.revision);
             is_empty = record.entries.is_empty();
             garbage.keep_entry(old);
@@ -294,8 +324,15 @@ impl Root {
         self.add_space(Space(triomphe::Arc::new(record)));
     }
 
-    /// Removes at most `most` due entries and says how many it removed.
-    pub(super) fn sweep(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) -> usize {
+    /// Removes at most `most` due entries.
+    #[inline]
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) {
+        if !self.earliest.is_empty() {
+            self.remove_due(now, most, garbage);
+        }
+    }
+
+    fn remove_due(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) {
         let mut removed = 0;
         while removed < most {
             let Some(space) = self.due_spaces(now).next() else { break };
@@ -305,21 +342,28 @@ impl Root {
             removed += keys.len();
             keys.iter().for_each(|moment| self.remove(&name, moment.name(), None, garbage));
         }
-        removed
     }
 
     /// Changes a namespace's record in place where nothing shares it, and the totals with it.
-    fn change(&mut self, namespace: &str, change: impl FnOnce(&mut Record)) {
-        if let Some(space) = self.spaces.get_mut(namespace.as_bytes()) {
-            let before = (space.0.usage, space.earliest());
-            change(triomphe::Arc::make_mut(&mut space.0));
-            let after = (space.0.usage, space.earliest());
-            self.settle(namespace, before, after);
-            return;
-        }
+    #[inline]
+    fn change<R>(&mut self, namespace: &str, change: impl FnOnce(&mut Record) -> R) -> R {
+        let Some(space) = self.spaces.get_mut(namespace.as_bytes()) else {
+            return self.begin(namespace, change);
+        };
+        let before = (space.0.usage, space.earliest());
+        let result = change(triomphe::Arc::make_mut(&mut space.0));
+        let after = (space.0.usage, space.earliest());
+        self.settle(namespace, before, after);
+        result
+    }
+
+    /// Makes the first change of a namespace.
+    #[inline(never)]
+    fn begin<R>(&mut self, namespace: &str, change: impl FnOnce(&mut Record) -> R) -> R {
         let mut space = Space::new(namespace);
-        change(triomphe::Arc::make_mut(&mut space.0));
+        let result = change(triomphe::Arc::make_mut(&mut space.0));
         self.add_space(space);
+        result
     }
 
     fn add_space(&mut self, space: Space) {
@@ -328,6 +372,7 @@ impl Root {
     }
 
     /// Brings totals and schedule in step with what one namespace held, and when it was due, before and after a change.
+    #[inline]
     fn settle(&mut self, name: &str, before: (Usage, Option<Timestamp>), after: (Usage, Option<Timestamp>)) {
         self.usage.entries = self.usage.entries - before.0.entries + after.0.entries;
         self.usage.size_bytes = self.usage.size_bytes - before.0.size_bytes + after.0.size_bytes;
@@ -336,6 +381,7 @@ impl Root {
         }
     }
 
+    #[cold]
     fn reschedule(&mut self, name: &[u8], before: Option<Timestamp>, after: Option<Timestamp>) {
         if let Some(at) = before {
             self.earliest.remove(&Moment::key_of(at, name));
@@ -348,8 +394,18 @@ impl Root {
 
 impl Garbage {
     /// Keeps an entry whose memory takes long to free; a small one is dropped at once.
+    #[inline]
     fn keep_entry(&mut self, entry: Option<Entry>) {
-        self.entries.extend(entry.filter(|entry| entry.value().len() > crate::value::INLINE_VALUE_BYTES));
+        if let Some(entry) = entry
+            && entry.value().len() > INLINE_VALUE_BYTES
+        {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Whether there is nothing to drop.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.spaces.is_empty()
     }
 
     /// How many entries dropping this frees at the most.

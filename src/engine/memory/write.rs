@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::root::{Garbage, Root, Space};
+use super::root::{Garbage, Root, Space, Write};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error, Expected, Result};
 use crate::key::{Key, Namespace};
@@ -42,6 +42,9 @@ pub(super) fn apply(
 ) -> Result<Outcome> {
     if let Some(condition) = condition {
         judge(root, condition, 0, now)?;
+    }
+    if let Operation::Set { namespace, key, value, expiry } = operation {
+        return Ok(put(root, (namespace, key), value, (now, expiry.resolve(now)?), garbage));
     }
     let plan = plan(root, operation, 0, now)?;
     Ok(carry_out(root, operation, plan, now, garbage))
@@ -164,50 +167,50 @@ fn plan_copy(
 }
 
 fn carry_out(root: &mut Root, operation: &Operation<'_>, plan: Plan, now: Timestamp, garbage: &mut Garbage) -> Outcome {
-    if let Plan::Nothing(outcome) = plan {
-        return outcome;
-    }
-    let revision = next_revision();
-    let namespace = operation.namespace().as_str();
-    let key = operation.key();
-    let mut integer = None;
-    match (plan, key) {
+    let namespace = operation.namespace();
+    match (plan, operation.key()) {
+        (Plan::Nothing(outcome), _) => outcome,
         (Plan::Write(expires_at), Some(key)) => {
-            if let Some(value) = operation.value() {
-                put(root, namespace, key, value, (revision, now, expires_at), garbage);
-            }
+            let value = operation.value().expect("only what brings a value is planned as a write of it");
+            put(root, (namespace, key), value, (now, expires_at), garbage)
         }
         (Plan::Store { sum, expires_at }, Some(key)) => {
-            put(root, namespace, key, &Value::from(sum), (revision, now, expires_at), garbage);
-            integer = Some(sum);
+            let outcome = put(root, (namespace, key), &Value::from(sum), (now, expires_at), garbage);
+            Outcome { integer: Some(sum), ..outcome }
         }
-        (Plan::Touch { entry, expires_at }, _) => {
+        (Plan::Touch { entry, expires_at }, _) => written(|revision| {
             let stamp = Stamp { revision, created_at: entry.created_at(), updated_at: now, expires_at };
-            root.replace(namespace, entry.restamped(stamp));
+            root.replace(namespace.as_str(), entry.restamped(stamp));
+        }),
+        (Plan::Delete, Some(key)) => {
+            written(|revision| root.remove(namespace.as_str(), key.as_bytes(), Some(revision), garbage))
         }
-        (Plan::Delete, Some(key)) => root.remove(namespace, key.as_bytes(), Some(revision), garbage),
-        (Plan::DeleteNamespace, _) => root.remove_space(namespace, garbage),
-        (Plan::CopyNamespace(source), _) => {
+        (Plan::DeleteNamespace, _) => written(|_| root.remove_space(namespace.as_str(), garbage)),
+        (Plan::CopyNamespace(source), _) => written(|revision| {
             // What is stored but due does not count as the target's content.
-            root.remove_space(namespace, garbage);
-            root.copy_space(&source, namespace, revision);
-        }
-        (Plan::Nothing(_), _) | (_, None) => unreachable!("only a change of a key is planned with one"),
+            root.remove_space(namespace.as_str(), garbage);
+            root.copy_space(&source, namespace.as_str(), revision);
+        }),
+        (_, None) => unreachable!("only a change of a key is planned with one"),
     }
-    Outcome { revision, written: true, integer }
 }
 
-/// Writes a value; what is live under the key lends it its age.
+#[inline]
 fn put(
     root: &mut Root,
-    namespace: &str,
-    key: &Key<'_>,
+    (namespace, key): (&Namespace<'_>, &Key<'_>),
     value: &Value<'_>,
-    (revision, now, expires_at): (Revision, Timestamp, Option<Timestamp>),
+    (now, expires_at): (Timestamp, Option<Timestamp>),
     garbage: &mut Garbage,
-) {
-    root.put(namespace, key, value, garbage, |standing| {
-        let created_at = standing.filter(|entry| !entry.is_expired(now)).map_or(now, Entry::created_at);
-        Stamp { revision, created_at, updated_at: now, expires_at }
-    });
+) -> Outcome {
+    let namespace = namespace.as_str();
+    written(|revision| root.put(&Write { namespace, key, value, revision, now, expires_at }, garbage))
+}
+
+/// Makes a change under the next revision.
+#[inline]
+fn written(change: impl FnOnce(Revision)) -> Outcome {
+    let revision = next_revision();
+    change(revision);
+    Outcome { revision, written: true, integer: None }
 }

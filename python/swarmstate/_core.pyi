@@ -1,0 +1,935 @@
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypedDict, final
+
+from typing_extensions import Self, disjoint_base
+
+__all__ = [
+    "Batch",
+    "Capabilities",
+    "Checkpoints",
+    "Clock",
+    "Entry",
+    "Outcome",
+    "Snapshot",
+    "Store",
+    "Threads",
+    "copy",
+    "dumps",
+    "loads",
+    "open",
+]
+
+# What `set` takes. What lies inside is judged when it is set: a recursive alias would refuse every TypedDict, and
+# `dict[str, object]`, which is what a type checker infers for a dict of mixed values.
+_Storable: TypeAlias = (
+    bool | int | float | str | bytes | list[Any] | tuple[Any, ...] | dict[Any, Any] | Mapping[str, object] | None
+)
+_Kind: TypeAlias = Literal["integer", "string", "bytes", "json"]
+_Pairs: TypeAlias = list[tuple[str, str]]
+
+class _Diff(TypedDict):
+    added: _Pairs
+    removed: _Pairs
+    changed: _Pairs
+
+# LangGraph's values are serialized before they come here: (form, bytes).
+_Serialized: TypeAlias = tuple[str, bytes]
+_Version: TypeAlias = str | int | float
+_ChannelValues: TypeAlias = list[tuple[str, _Version, _Serialized | None]]
+_Writes: TypeAlias = list[tuple[int, str, _Serialized]]
+_SavedCheckpoint: TypeAlias = tuple[
+    str,
+    str | None,
+    _Serialized,
+    _Serialized,
+    dict[str, _Version],
+    dict[str, _Serialized],
+    list[tuple[str, str, _Serialized]],
+]
+
+@disjoint_base
+class Store:
+    """A namespaced store of msgpack values, in this process' memory.
+
+    Any number of threads may use one store at once. What is read is a copy: changing it changes nothing in the store.
+
+    Args:
+        backend: Where state lives: "memory".
+        codec: How values are serialized: "msgpack".
+        max_history: The most snapshots to retain; None = unlimited. Cap it in long-running processes to bound memory.
+        clock: What tells the time; None = the system's clock. Tests pass a Clock and move it.
+
+    Raises:
+        InvalidError: `backend` or `codec` is unknown, or `max_history` is 0.
+
+    Example:
+        >>> store = Store()
+        >>> revision = store.set("workflow", "onboarding", {"step": 3})
+        >>> store.get("workflow", "onboarding")
+        {'step': 3}
+    """
+
+    def __new__(
+        cls,
+        backend: str = "memory",
+        codec: str = "msgpack",
+        max_history: int | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    def set(
+        self,
+        namespace: str,
+        key: str,
+        value: _Storable,
+        *,
+        ttl: float | None = None,
+        if_revision: int | None = None,
+    ) -> int:
+        """Write a value, whatever stood there.
+
+        Args:
+            namespace: Where.
+            key: Under which key.
+            value: None, bool, int from -2**63 to 2**64-1, float, str, bytes, or a list, tuple or dict of these.
+            ttl: Seconds until it goes, an int or float above 0; None = it stays, and an expiry is cleared.
+            if_revision: Only if the key is at this revision; 0 = only if it is absent.
+
+        Returns:
+            The revision of the write: a positive int, higher than any that the namespace gave before.
+
+        Raises:
+            TypeError: A part of the value is not storable; the message gives the path to it.
+            ValueError: An int is out of range, or the value nests too deep or contains itself.
+            ConflictError: The key is at another revision than `if_revision`; read again, decide again.
+            TooLargeError: The value is above 256 MiB.
+            InvalidError: A name is above 4,096 bytes, or `ttl` is not above 0.
+        """
+    def get(self, namespace: str, key: str, default: object = None) -> Any:
+        """Read a value.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            default: What to return when the key is not live.
+
+        Returns:
+            A new copy of the value, or `default`.
+        """
+    def entry(self, namespace: str, key: str) -> Entry | None:
+        """Read a value with everything the store knows about it.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+
+        Returns:
+            The entry, or None when the key is not live.
+        """
+    def contains(self, namespace: str, key: str) -> bool:
+        """Tell whether a key is live.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+
+        Returns:
+            True if it is.
+        """
+    def delete(self, namespace: str, key: str, *, if_revision: int | None = None) -> bool:
+        """Remove a key.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            if_revision: Only if the key is at this revision.
+
+        Returns:
+            True if it was live, False if nothing was there.
+
+        Raises:
+            ConflictError: The key is at another revision than `if_revision`, or absent.
+        """
+    def increment(self, namespace: str, key: str, by: int = 1, *, ttl: float | None = None) -> int:
+        """Add to an integer, in one step: no increment is ever lost.
+
+        Args:
+            namespace: Where.
+            key: Which key; an absent one counts as 0.
+            by: What to add; may be negative.
+            ttl: Seconds until it goes, if this creates the key; a live one keeps its own expiry.
+
+        Returns:
+            The sum.
+
+        Raises:
+            WrongTypeError: The key holds something else than an int within 64 bits.
+            InvalidError: The sum is outside the 64-bit integers.
+        """
+    def touch(self, namespace: str, key: str, ttl: float | None) -> bool:
+        """Set or clear the expiry of a live key. The value stays; the revision rises.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            ttl: Seconds from now until it goes, an int or float above 0; None = it stays.
+
+        Returns:
+            True if the key is live, False if nothing was there.
+        """
+    def keys(
+        self,
+        namespace: str,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[str]:
+        """List a namespace's keys.
+
+        Args:
+            namespace: Which one.
+            prefix: Only keys that begin with this.
+            after: Only keys behind this one in the order of the list; it need not exist.
+            reverse: Greatest key first.
+            limit: The most keys; None = all.
+
+        Returns:
+            The keys, ordered by their bytes.
+        """
+    def items(
+        self,
+        namespace: str,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[tuple[str, Any]]:
+        """List a namespace's entries.
+
+        Args:
+            namespace: Which one.
+            prefix: Only keys that begin with this.
+            after: Only keys behind this one in the order of the list; it need not exist.
+            reverse: Greatest key first.
+            limit: The most entries; None = all.
+
+        Returns:
+            (key, value) pairs, ordered by the bytes of the keys.
+        """
+    def namespaces(
+        self, *, prefix: str = "", after: str | None = None, reverse: bool = False, limit: int | None = None
+    ) -> list[str]:
+        """List the namespaces that hold a live key.
+
+        Args:
+            prefix: Only namespaces that begin with this.
+            after: Only namespaces behind this one in the order of the list.
+            reverse: Greatest first.
+            limit: The most namespaces; None = all.
+
+        Returns:
+            Their names, ordered by their bytes.
+        """
+    def set_many(self, items: Iterable[tuple[str, str, _Storable]], *, ttl: float | None = None) -> None:
+        """Write several values: all of them or, on an error, none.
+
+        Args:
+            items: (namespace, key, value) tuples. Of equal addresses the last wins.
+            ttl: Seconds until they go; None = they stay.
+
+        Raises:
+            TooLargeError: More than the engine takes in one batch (see `capabilities`).
+            Exception: As `set`; nothing is written.
+        """
+    def get_many(self, pairs: Iterable[tuple[str, str]], *, default: object = None) -> list[Any]:
+        """Read several values. Within one namespace they are of one instant.
+
+        Args:
+            pairs: (namespace, key) tuples.
+            default: What stands for a key that is not live.
+
+        Returns:
+            The values, in the order of the pairs.
+        """
+    def delete_namespace(self, namespace: str) -> bool:
+        """Remove a namespace with all its keys.
+
+        Args:
+            namespace: Which one.
+
+        Returns:
+            True if a key of it was live.
+        """
+    def copy_namespace(self, source: str, target: str) -> bool:
+        """Copy a namespace into one that holds nothing. In memory it costs nothing: both share what neither changes.
+
+        Args:
+            source: What to copy, as one consistent cut; times and expiries included.
+            target: Where to.
+
+        Returns:
+            True if there was something to copy.
+
+        Raises:
+            ConflictError: The target holds a live key; nothing is changed.
+        """
+    def batch(self) -> Batch:
+        """Collect changes, and carry them out together or not at all when the with block ends without an error.
+
+        Returns:
+            A Batch, to be used in a with statement.
+
+        Example:
+            >>> store = Store()
+            >>> with store.batch() as batch:
+            ...     batch.set("jobs", "a", "done")
+            ...     batch.increment("totals", "done")
+            >>> store.get("totals", "done")
+            1
+        """
+    def clear(self) -> None:
+        """Remove every entry. Snapshots that were taken are kept."""
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot of the whole store. What is due by then is removed first.
+
+        In memory it costs the same for ten entries or a million: nothing is copied.
+
+        Returns:
+            The snapshot. The store retains it too, as far as `max_history` allows.
+        """
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the whole store what a snapshot holds: every namespace and key, with the revisions they had.
+
+        Args:
+            snapshot: A snapshot of this store, or of another one of the same engine.
+
+        Raises:
+            UnsupportedError: It is of another engine; `copy` it into an empty store instead.
+            NotFoundError: It was dropped, and its engine keeps no dropped ones.
+        """
+    def history(self) -> list[Snapshot]:
+        """List the snapshots that the store retains.
+
+        Returns:
+            The snapshots, oldest first.
+        """
+    def snapshot_by_id(self, id: int) -> Snapshot:
+        """Find a snapshot that the store retains.
+
+        Args:
+            id: Its id.
+
+        Returns:
+            The snapshot.
+
+        Raises:
+            NotFoundError: The store retains none of that id.
+        """
+    def drop_snapshot(self, id: int) -> bool:
+        """Drop a snapshot from the history. In memory, one that somebody holds stays readable.
+
+        Args:
+            id: Its id.
+
+        Returns:
+            True if the store retained it.
+        """
+    def compact(self) -> None:
+        """Remove all that is expired and give back what room the engine can."""
+    def close(self) -> None:
+        """End the use of the store, for every handle to it.
+
+        Using it then raises InvalidError; closing it again is nothing.
+        """
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do, and its limits."""
+    @property
+    def size_bytes(self) -> int:
+        """The lengths of all live values, in bytes of msgpack."""
+    def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
+    def __contains__(self, address: tuple[str, str], /) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Entry:
+    """One key with its value and everything the store knows about it.
+
+    It is a copy: changing its value changes nothing in the store.
+    """
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it stands in."""
+    @property
+    def key(self) -> str:
+        """Its key."""
+    @property
+    def value(self) -> Any:
+        """The value, decoded when the entry was read."""
+    @property
+    def kind(self) -> _Kind:
+        """What the value is: "integer", "string", "bytes" or "json"."""
+    @property
+    def revision(self) -> int:
+        """The revision that wrote it: a positive int that rises with every change."""
+    @property
+    def created_at(self) -> int:
+        """When the key came to live, in Unix milliseconds."""
+    @property
+    def updated_at(self) -> int:
+        """When this revision was written, in Unix milliseconds."""
+    @property
+    def expires_at(self) -> int | None:
+        """When it goes, in Unix milliseconds; None = never."""
+    @property
+    def size_bytes(self) -> int:
+        """The length of the value, in bytes of msgpack."""
+
+@final
+class Batch:
+    """Changes that are carried out together, or not at all, when the with block ends.
+
+    Made by Store.batch. Nothing is written before the block ends, and nothing at all when it ends with an exception or
+    when a condition does not hold. Values are encoded at once, so that errors in them surface where they are given. A
+    key is named once; only a later `set` of a key that was `set` takes the place of the earlier one.
+    """
+
+    def set(self, namespace: str, key: str, value: _Storable, *, ttl: float | None = None) -> None:
+        """Write a value, whatever stands there.
+
+        Args:
+            namespace: Where.
+            key: Under which key.
+            value: What, as for Store.set.
+            ttl: Seconds until it goes; None = it stays, and an expiry is cleared.
+
+        Raises:
+            TypeError: A part of the value is not storable; the message gives the path to it.
+            ValueError: An int is out of range, or the value nests too deep or contains itself.
+        """
+    def ensure(self, namespace: str, key: str, value: _Storable, *, ttl: float | None = None) -> None:
+        """Write a value unless the key is live.
+
+        Args:
+            namespace: Where.
+            key: Under which key.
+            value: What, as for Store.set.
+            ttl: Seconds until it goes, if it is written; None = it stays.
+
+        Raises:
+            TypeError: A part of the value is not storable; the message gives the path to it.
+            ValueError: An int is out of range, or the value nests too deep or contains itself.
+        """
+    def delete(self, namespace: str, key: str) -> None:
+        """Remove a key, if it is live.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+        """
+    def increment(self, namespace: str, key: str, by: int = 1, *, ttl: float | None = None) -> None:
+        """Add to an integer.
+
+        Args:
+            namespace: Where.
+            key: Which key; an absent one counts as 0.
+            by: What to add; may be negative.
+            ttl: Seconds until it goes, if this creates the key.
+        """
+    def touch(self, namespace: str, key: str, ttl: float | None) -> None:
+        """Set or clear the expiry of a live key.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            ttl: Seconds from the write until it goes; None = it stays.
+        """
+    def delete_namespace(self, namespace: str) -> None:
+        """Remove a namespace with all its keys.
+
+        Args:
+            namespace: Which one.
+        """
+    def copy_namespace(self, source: str, target: str) -> None:
+        """Copy a namespace, as it stands before the batch, into one that holds nothing.
+
+        Args:
+            source: What to copy.
+            target: Where to.
+        """
+    def require(self, namespace: str, key: str, revision: int) -> None:
+        """Insist that a key is at a revision before the batch.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            revision: Its revision; 0 = it must be absent.
+        """
+    def require_present(self, namespace: str, key: str) -> None:
+        """Insist that a key is live before the batch, at whatever revision.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+        """
+    def require_namespace(self, namespace: str, revision: int) -> None:
+        """Insist that nothing in a namespace changed since a revision.
+
+        Args:
+            namespace: Which one.
+            revision: The revision of its last change; 0 = no key of it may be live.
+        """
+    @property
+    def outcomes(self) -> list[Outcome] | None:
+        """What became of each operation, in their order; None before the block has ended well."""
+    def __len__(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+@final
+class Outcome:
+    """What became of one operation of a batch."""
+
+    @property
+    def revision(self) -> int:
+        """The revision that it took or, for an ensure that found the key live, met; 0 when there is none."""
+    @property
+    def written(self) -> bool:
+        """Whether it changed something."""
+    @property
+    def integer(self) -> int | None:
+        """The sum, for an increment; else None."""
+
+@final
+class Snapshot:
+    """A frozen, read-only copy of a whole store at a moment in time, taken by Store.snapshot.
+
+    It shares what later writes do not change, so it costs nothing to take. Time stands still in it: nothing expires.
+    """
+
+    @property
+    def id(self) -> int:
+        """Its number in its store: rising for ever, over restores too."""
+    @property
+    def timestamp(self) -> float:
+        """When it was taken, in seconds since the Unix epoch."""
+    @property
+    def parent(self) -> int | None:
+        """The id of the snapshot taken before it in the same store; None for the first.
+
+        It stays when that one is dropped, and a restore does not change it.
+        """
+    @property
+    def size_bytes(self) -> int:
+        """The lengths of all values at that moment, in bytes of msgpack."""
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """The (namespace, key) pairs that it contains, sorted by their bytes. Costs O(n): a new list each time."""
+    def get(self, namespace: str, key: str, default: object = None) -> Any:
+        """Read a value as it was.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+            default: What to return when the key was not live.
+
+        Returns:
+            A new copy of the value, or `default`.
+
+        Raises:
+            NotFoundError: The snapshot was dropped, and its engine keeps no dropped ones.
+        """
+    def entry(self, namespace: str, key: str) -> Entry | None:
+        """Read a value as it was, with everything the store knew about it.
+
+        Args:
+            namespace: Where.
+            key: Which key.
+
+        Returns:
+            The entry, or None when the key was not live.
+        """
+    def items(
+        self,
+        namespace: str,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[tuple[str, Any]]:
+        """List a namespace's entries as they were.
+
+        Args:
+            namespace: Which one.
+            prefix: Only keys that begin with this.
+            after: Only keys behind this one in the order of the list; it need not exist.
+            reverse: Greatest key first.
+            limit: The most entries; None = all.
+
+        Returns:
+            (key, value) pairs, ordered by the bytes of the keys.
+        """
+    def namespaces(
+        self, *, prefix: str = "", after: str | None = None, reverse: bool = False, limit: int | None = None
+    ) -> list[str]:
+        """List the namespaces that held a live key.
+
+        Args:
+            prefix: Only namespaces that begin with this.
+            after: Only namespaces behind this one in the order of the list.
+            reverse: Greatest first.
+            limit: The most namespaces; None = all.
+
+        Returns:
+            Their names, ordered by their bytes.
+        """
+    def diff(self, base: Snapshot) -> _Diff:
+        """Tell what happened to get from `base` to this snapshot. Either may be the older.
+
+        Between snapshots of one store, or of any memory stores, it costs what changed, however much there is.
+
+        Args:
+            base: The snapshot to compare with.
+
+        Returns:
+            {"added": [...], "removed": [...], "changed": [...]}, each a sorted list of (namespace, key). What was
+            written with equal bytes, or differs only in its times, did not change.
+
+        Example:
+            >>> store = Store()
+            >>> base = store.snapshot()
+            >>> revision = store.set("n", "k", 1)
+            >>> store.snapshot().diff(base)
+            {'added': [('n', 'k')], 'removed': [], 'changed': []}
+        """
+    def fork(self, *, max_history: int | None = None) -> Store:
+        """Make a memory store of its own that begins as this snapshot is. Neither sees the other's writes.
+
+        From a memory store it costs nothing and keeps revisions; else it copies, and gives new ones.
+
+        Args:
+            max_history: The most snapshots that the new store retains; None = all.
+
+        Returns:
+            The new store.
+        """
+    def __len__(self) -> int: ...
+    def __contains__(self, address: tuple[str, str], /) -> bool: ...
+
+@final
+class Capabilities:
+    """What the engine behind a store can do, and its limits."""
+
+    @property
+    def engine(self) -> str:
+        """The engine's name, such as "memory"."""
+    @property
+    def persistent(self) -> bool:
+        """Whether the state outlives the process."""
+    @property
+    def waits(self) -> bool:
+        """Whether calls wait for a disk or a network, so that async code runs them in a thread."""
+    @property
+    def atomic_across_namespaces(self) -> bool:
+        """Whether a batch over several namespaces is one instant."""
+    @property
+    def one_instant(self) -> bool:
+        """Whether snapshot, restore and clear are one instant, rather than one per namespace."""
+    @property
+    def held_snapshots_outlive_history(self) -> bool:
+        """Whether a snapshot that somebody holds can be read after the history dropped it."""
+    @property
+    def copies_keep_revisions(self) -> bool:
+        """Whether copy_namespace keeps revisions and times, rather than giving new ones."""
+    @property
+    def max_name_bytes(self) -> int:
+        """The longest namespace or key, in bytes of UTF-8."""
+    @property
+    def max_value_bytes(self) -> int:
+        """The largest value, in bytes of msgpack."""
+    @property
+    def max_batch_operations(self) -> int:
+        """The most operations in a batch."""
+    @property
+    def max_batch_bytes(self) -> int:
+        """The most bytes of names and values in a batch."""
+
+@final
+class Clock:
+    """A clock that stands still until it is moved, for tests of what expires.
+
+    Args:
+        start: Where it stands, in seconds since the Unix epoch.
+
+    Raises:
+        InvalidError: `start` is not finite.
+
+    Example:
+        >>> clock = Clock()
+        >>> store = Store(clock=clock)
+        >>> revision = store.set("sessions", "a", "token", ttl=60)
+        >>> clock.advance(60)
+        >>> store.get("sessions", "a") is None
+        True
+    """
+
+    def __new__(cls, start: float = 0.0) -> Self: ...
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward, for every store that goes by it.
+
+        Args:
+            seconds: How far, an int or float above 0; whole milliseconds count.
+
+        Raises:
+            InvalidError: `seconds` is not above 0.
+        """
+    def now(self) -> float:
+        """Tell the time.
+
+        Returns:
+            Seconds since the Unix epoch.
+        """
+
+def open(url: str) -> Store:
+    """Open the store that a URL names.
+
+    `memory:` is a new store each time. The query takes the options of the engine by name.
+
+    Args:
+        url: Such as "memory:" or "memory:?max_history=100".
+
+    Returns:
+        The store.
+
+    Raises:
+        InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
+            take.
+
+    Example:
+        >>> open("memory:").capabilities.engine
+        'memory'
+    """
+
+def copy(source: Store | Snapshot, target: Store, *, progress: Callable[[int, int], object] | None = None) -> int:
+    """Copy everything that one store or snapshot holds into another store, of any engine.
+
+    A store is copied as it stands at one moment. Values and expiries stay as they are; revisions and times are the
+    target's own. Other threads run meanwhile.
+
+    Args:
+        source: A Store or a Snapshot.
+        target: The store to write to.
+        progress: Called as progress(done, total) after each batch of entries; an exception from it ends the copy.
+
+    Returns:
+        How many entries were copied.
+
+    Raises:
+        ConflictError: A namespace of the source exists in the target; nothing is written.
+        Exception: Any other error leaves in the target what was copied by then: clear it and repeat.
+
+    Example:
+        >>> source, target = Store(), Store()
+        >>> revision = source.set("n", "k", 1)
+        >>> copy(source, target)
+        1
+    """
+
+def dumps(obj: _Storable, /) -> bytes:
+    r"""Encode a value to msgpack, as a store does.
+
+    `tuple` comes back as `list`; an instance of a subclass comes back as its base type.
+
+    Args:
+        obj: None, bool, int from -2**63 to 2**64-1, float, str, bytes, or a list, tuple or dict of these, nested up to
+            256 levels. Dict keys are str, int, bytes, bool or None.
+
+    Returns:
+        The value in plain msgpack, integers and lengths in their shortest form.
+
+    Raises:
+        TypeError: A part of the value is of a type that is not storable; the message gives the path to it.
+        ValueError: An int is out of range, or the value nests too deep or contains itself.
+        UnicodeEncodeError: A str contains a lone surrogate.
+        RuntimeError: A list or dict changed size meanwhile.
+
+    Example:
+        >>> dumps({"step": 3})
+        b'\x81\xa4step\x03'
+    """
+
+def loads(data: bytes | bytearray | memoryview, /) -> Any:
+    """Decode one msgpack value.
+
+    Args:
+        data: Exactly one value. A bytearray or memoryview is copied first.
+
+    Returns:
+        The value; of equal map keys the last wins.
+
+    Raises:
+        ValueError: The bytes are not exactly one well-formed value, nest deeper than 256 levels, hold an ext type, or a
+            map key that `dumps` would not write. The message names the byte offset.
+        TypeError: `data` is not bytes-like.
+
+    Example:
+        >>> loads(dumps({"step": 3}))
+        {'step': 3}
+    """
+
+@final
+class Threads:
+    """LangGraph's threads in a store.
+
+    What `SwarmStateSaver` is made of; values are serialized already, as (form, bytes).
+
+    Args:
+        store: The store that holds them.
+    """
+
+    def __new__(cls, store: Store) -> Self: ...
+    def put(
+        self,
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str,
+        parent_id: str | None,
+        checkpoint: _Serialized,
+        metadata: _Serialized,
+        versions: dict[str, _Version],
+        values: _ChannelValues,
+        /,
+    ) -> None:
+        """Store a checkpoint and the values of the channels that have a new version, in one step.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint.
+            parent_id: The checkpoint that it follows.
+            checkpoint: The checkpoint without the values and versions of its channels.
+            metadata: Its metadata.
+            versions: The version of every channel.
+            values: Channel, version and value, where None stands for an empty channel.
+
+        Raises:
+            InvalidError: A name is above the limit, or an int outside 64 bits; nothing is written.
+            TooLargeError: A record is above the limit; nothing is written.
+        """
+    def put_writes(
+        self,
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str,
+        task_id: str,
+        task_path: str,
+        writes: _Writes,
+        /,
+    ) -> None:
+        """Store what a task wrote after a checkpoint, which need not be there yet, in one step.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint.
+            task_id: The task.
+            task_path: Its place in the graph.
+            writes: Index, channel and value; at one index the first write stays, below 0 the last.
+
+        Raises:
+            InvalidError: A name is above the limit; nothing is written.
+            TooLargeError: A record is above the limit; nothing is written.
+        """
+    def get(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, /) -> _SavedCheckpoint | None:
+        """Read a checkpoint with the values of its channels and the writes that wait on it, as of one moment.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint; None = the latest.
+
+        Returns:
+            Id, parent's id, checkpoint, metadata, versions by channel, values by channel, and in order the writes as
+            (task id, channel, value); None when there is no such checkpoint.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
+    def list(
+        self,
+        thread_id: str | None,
+        checkpoint_ns: str | None,
+        checkpoint_id: str | None,
+        before: str | None,
+        /,
+    ) -> Checkpoints:
+        """List checkpoints as they stand now, newest id first.
+
+        Args:
+            thread_id: Only of this thread; None = of all.
+            checkpoint_ns: Only of this namespace; None = of all.
+            checkpoint_id: Only this one.
+            before: Only those with a smaller id.
+
+        Returns:
+            The open listing.
+        """
+    def delete(self, thread_id: str, /) -> None:
+        """Remove a thread with all that it holds.
+
+        Args:
+            thread_id: The thread.
+        """
+    def copy(self, source_id: str, target_id: str, /) -> None:
+        """Copy a thread with all that it holds. An absent source, or one that is the target, is nothing to do.
+
+        Args:
+            source_id: The thread to copy.
+            target_id: The thread to make.
+
+        Raises:
+            ConflictError: The target holds anything; nothing is copied.
+        """
+
+@final
+class Checkpoints:
+    """An open listing of checkpoints; what is written after it was opened does not show."""
+
+    def next(self) -> tuple[str, str, _Serialized] | None:
+        """Move on to the next checkpoint.
+
+        Returns:
+            Thread, namespace and metadata; None at the end.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
+    def load(self) -> _SavedCheckpoint | None:
+        """Read the checkpoint that `next` moved to.
+
+        Returns:
+            As `Threads.get`; None before the first and after the last.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
