@@ -137,7 +137,7 @@ fn the_first_write_of_an_index_stays_and_the_last_special_one() {
     let (_, threads) = threads();
     threads.put(ROOT, &checkpoint("1", &[])).expect("it is put");
     threads
-        .put_writes(ROOT, "1", TASK, &[write(0, b"first"), write(-4, b"one"), write(-4, b"two")])
+        .put_writes(ROOT, "1", TASK, &[write(0, b"first"), write(0, b"again"), write(-4, b"one"), write(-4, b"two")])
         .expect("they are put");
     threads
         .put_writes(ROOT, "1", TASK, &[write(0, b"second"), write(0, b"third"), write(-4, b"three")])
@@ -209,6 +209,47 @@ fn a_listing_goes_from_the_newest_over_all_threads() {
     let one = Query { checkpoint_id: Some("150"), ..Query::default() };
     assert_eq!(ids(&threads, one), [("thread 0".to_owned(), String::new(), "150".to_owned())]);
     assert_eq!(ids(&threads, Query { before: Some("150"), ..one }), []);
+}
+
+#[test]
+fn a_listing_of_many_checkpoints_shows_each_once() {
+    let (_, threads) = threads();
+    let names: Vec<String> = (0..300).map(|number| format!("{number:03}")).collect();
+    for name in &names {
+        threads.put(ROOT, &checkpoint(name, &[])).expect("it is put");
+    }
+
+    let listed = ids(&threads, Query::default());
+
+    assert!(listed.into_iter().map(|(_, _, id)| id).eq(names.into_iter().rev()));
+}
+
+#[test]
+fn a_listing_covers_more_threads_than_it_looks_up_at_a_time() {
+    let (_, threads) = threads();
+    let names: Vec<String> = (0..1001).map(|number| format!("{number:04}")).collect();
+    for thread_id in &names {
+        threads.put(Place { thread_id, ..ROOT }, &checkpoint("1", &[])).expect("it is put");
+    }
+
+    let listed = ids(&threads, Query::default());
+
+    assert!(
+        listed.into_iter().map(|(thread_id, ..)| thread_id).eq(names),
+        "equal ids come in the order of their threads"
+    );
+}
+
+#[test]
+fn a_listing_of_one_id_shows_no_longer_one() {
+    let (_, threads) = threads();
+    for id in ["1", "10", "1\0"] {
+        threads.put(ROOT, &checkpoint(id, &[])).expect("it is put");
+    }
+
+    let listed = ids(&threads, Query { checkpoint_id: Some("1"), ..Query::default() });
+
+    assert_eq!(listed, [("thread".to_owned(), String::new(), "1".to_owned())]);
 }
 
 #[test]

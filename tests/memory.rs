@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use swarmstate::{
-    Clock, Expiry, Key, Memory, MemoryOptions, Namespace, Operation, Range, Reader, Store, StoreExt, Timestamp, Usage,
+    Clock, Condition, Expiry, Key, Memory, MemoryOptions, Namespace, Operation, Range, Reader, Store, StoreExt,
+    Timestamp, Usage,
 };
 
 fn store_at(start: Timestamp) -> (Memory, Clock) {
@@ -82,4 +83,48 @@ fn a_snapshot_reads_right_at_both_ends_of_time() {
 
         assert_eq!((keys(&*snapshot), snapshot.info().usage.entries), (vec!["k".to_owned()], 1), "{start}");
     }
+}
+
+/// A store in which, besides `n/k` and `m/k` that are at 1, so much is due that no write comes to remove those two.
+fn store_with_due_entries_that_stay() -> Memory {
+    let (store, clock) = store_at(Timestamp::from_millis(0));
+    for number in 0..1000 {
+        store.set_for("due", &format!("{number}"), number, Duration::from_millis(1)).expect("valid");
+    }
+    for name in ["m", "n"] {
+        store.set_for(name, "k", 1, Duration::from_millis(2)).expect("valid");
+    }
+    clock.advance(Duration::from_millis(2));
+    store
+}
+
+#[test]
+fn a_write_on_an_expired_key_that_is_still_stored_is_a_first_write() {
+    let store = store_with_due_entries_that_stay();
+
+    store.replace("n", "k", 5, 0).expect("nothing is live");
+    assert_eq!(store.increment("m", "k", 7), Ok(7));
+
+    let entries = store.entries(&Namespace::new("n").expect("short"), &Range::default()).expect("memory answers");
+    assert_eq!(entries[0].created_at(), entries[0].updated_at());
+    assert_eq!(store.usage(), Ok(Usage { entries: 2, size_bytes: 2 }));
+    assert!(!store.delete("due", "999").expect("valid") && !store.delete_namespace("due").expect("valid"));
+}
+
+#[test]
+fn a_namespace_whose_entries_are_expired_and_still_stored_does_not_exist() {
+    let store = store_with_due_entries_that_stay();
+    store.set("source", "a", 1).expect("valid");
+    store.set("source", "b", 2).expect("valid");
+
+    assert!(!store.copy_namespace("m", "other").expect("it holds nothing"));
+    assert!(store.copy_namespace("source", "n").expect("it holds nothing"));
+
+    let absent = Condition::NamespaceAt { namespace: Namespace::new("m").expect("short"), revision: 0 };
+    store.apply(set("c", Expiry::Never), Some(absent)).expect("nothing is live");
+    assert_eq!(keys(&store), ["a", "b", "c"]);
+    assert_eq!(store.namespaces(&Range::default()), Ok(vec!["n".to_owned(), "source".to_owned()]));
+    assert_eq!(store.usage(), Ok(Usage { entries: 5, size_bytes: 5 }));
+    store.compact().expect("memory answers");
+    assert_eq!((keys(&store).len(), store.usage()), (3, Ok(Usage { entries: 5, size_bytes: 5 })));
 }

@@ -8,6 +8,8 @@
 mod retire;
 mod root;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::VecDeque;
