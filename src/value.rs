@@ -289,3 +289,63 @@ impl fmt::Debug for Entry {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Stamp = stamp(1);
+    const SECOND: Stamp = stamp(2);
+
+    const fn stamp(revision: Revision) -> Stamp {
+        let at = Timestamp::from_millis(revision as i64);
+        Stamp { revision, created_at: at, updated_at: at, expires_at: None }
+    }
+
+    fn value(bytes: &[u8]) -> Value<'_> {
+        Value::borrowed(Kind::Json, bytes)
+    }
+
+    fn entry(bytes: &[u8]) -> Entry {
+        Entry::new(&Key::new("key").expect("short"), &value(bytes), FIRST)
+    }
+
+    #[test]
+    fn an_entry_that_one_holds_takes_a_value_of_the_same_length_in_its_place() {
+        let mut entry = entry(b"\x91\x01");
+
+        assert!(entry.rewrite(&Value::borrowed(Kind::Bytes, b"\xc4\x00"), SECOND));
+
+        assert_eq!((entry.key(), entry.value(), entry.kind()), ("key", b"\xc4\x00".as_slice(), Kind::Bytes));
+        assert_eq!((entry.revision(), entry.updated_at()), (2, SECOND.updated_at));
+    }
+
+    #[test]
+    fn an_entry_that_two_hold_is_not_rewritten() {
+        let mut entry = entry(b"\x01");
+        let seen = entry.clone();
+
+        assert!(!entry.rewrite(&value(b"\x02"), SECOND));
+
+        assert_eq!((seen.value(), seen.revision(), entry.revision()), (b"\x01".as_slice(), 1, 1));
+    }
+
+    #[test]
+    fn a_value_of_another_length_does_not_fit() {
+        let mut entry = entry(b"\x01");
+
+        assert!(!entry.rewrite(&value(b"\x91\x01"), SECOND) && !entry.rewrite(&value(b""), SECOND));
+
+        assert_eq!((entry.value(), entry.revision()), (b"\x01".as_slice(), 1));
+    }
+
+    #[test]
+    fn a_value_that_stands_apart_is_not_rewritten() {
+        let large = vec![0; INLINE_VALUE_BYTES + 1];
+        let mut entry = entry(&large);
+
+        assert!(!entry.rewrite(&value(&large), SECOND) && !entry.rewrite(&value(b""), SECOND));
+
+        assert_eq!((entry.value().len(), entry.revision()), (large.len(), 1));
+    }
+}

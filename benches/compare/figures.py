@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
+FLAT = 2
+"""By so much may grow what takes the same time at any size, from the smallest size to the largest."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -70,9 +73,29 @@ def row_of_rounds(what: str, against: str, pairs: list[tuple[float, float]], aim
     )
 
 
+def bounded(what: str, against: str, ours: float, theirs: float, aim: float, rounds: int) -> Row:
+    """A row whose aim is a time, which a busy machine misses."""
+    return Row(what, against, ours, theirs, ours / theirs, f"< {aim / 1000:g} us", ours < aim, rounds)
+
+
+def flat(what: str, sizes: Sequence[int], times: Sequence[float], rounds: int) -> Row:
+    """The row of what takes the same time at any size: the largest beside the smallest."""
+    ratio = times[-1] / times[0]
+    aim, is_met = f"ratio <= {FLAT:g}", ratio <= FLAT
+    return Row(
+        f"{what}, {sizes[-1]:,} stored", f"{what}, {sizes[0]:,}", times[-1], times[0], ratio, aim, is_met, rounds
+    )
+
+
 def alone(work: Work, count: int, rounds: int) -> float:
     """The median time of one operation, in nanoseconds."""
-    return median(_timed(work, count) for _ in range(rounds))
+    return in_turn([work], count, rounds)[0]
+
+
+def in_turn(works: Sequence[Work], count: int, rounds: int) -> list[float]:
+    """The median time of one operation of each work, in nanoseconds; every round does all of them."""
+    times = [[_timed(work, count) for work in works] for _ in range(rounds)]
+    return [median(column) for column in zip(*times, strict=True)]
 
 
 def _timed(work: Work, count: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import ormsgpack
 import subjects
-from figures import Plan, Row, alone, compare
+from figures import Plan, Row, alone, bounded, compare, flat, in_turn
 from subjects import NAMESPACE
 
 import swarmstate
@@ -26,10 +26,8 @@ def rows(plan: Plan) -> Iterator[Row]:
         yield from _singles(plan, name, value)
     yield _set_of_two_lengths(plan)
     yield from _many(plan)
-    for size, copies in zip(plan.sizes, plan.copies, strict=True):
-        yield _snapshot(plan, size, copies)
-    for size, scans in zip(plan.sizes, plan.copies, strict=True):
-        yield _diff(plan, size, scans)
+    yield from _snapshots(plan)
+    yield from _diffs(plan)
 
 
 def _singles(plan: Plan, name: str, value: object) -> Iterator[Row]:
@@ -65,24 +63,32 @@ def _many(plan: Plan) -> Iterator[Row]:
     yield compare("get_many, 1,000 small, each", DICT, *work, len(keys), plan.rounds, 1.0)
 
 
-def _snapshot(plan: Plan, size: int, copies: int) -> Row:
-    store = subjects.filled(swarmstate.Store(max_history=1), size)
-    ours = alone(subjects.snapshots(store, 1_000), 1_000, plan.rounds)
-    state = {(NAMESPACE, key): dict(subjects.SMALL) for key in subjects.names(size)}
-    theirs = alone(lambda: copy.deepcopy(state), 1, copies)
-    aim, is_met = f"< {SNAPSHOT_AIM_NS} ns", ours < SNAPSHOT_AIM_NS
-    return Row(f"snapshot of {size:,}", "copy.deepcopy", ours, theirs, ours / theirs, aim, is_met, plan.rounds)
+def _snapshots(plan: Plan) -> Iterator[Row]:
+    stores = [subjects.filled(swarmstate.Store(max_history=1), size) for size in plan.sizes]
+    works = [subjects.snapshots(store, 1_000) for store in stores]
+    ours = in_turn(works, 1_000, plan.rounds)
+    for size, nanoseconds, copies in zip(plan.sizes, ours, plan.copies, strict=True):
+        state = {(NAMESPACE, key): dict(subjects.SMALL) for key in subjects.names(size)}
+        theirs = alone(lambda state=state: copy.deepcopy(state), 1, copies)
+        yield bounded(f"snapshot of {size:,}", "copy.deepcopy", nanoseconds, theirs, SNAPSHOT_AIM_NS, plan.rounds)
+    yield flat("snapshot", plan.sizes, ours, plan.rounds)
 
 
-def _diff(plan: Plan, size: int, scans: int) -> Row:
-    store = subjects.filled(swarmstate.Store(), size)
-    ours = alone(subjects.diffs(store, 20, size), 20, plan.rounds)
-    packed = ormsgpack.packb(subjects.SMALL)
-    base = {(NAMESPACE, key): packed for key in subjects.names(size)}
-    later = base | {(NAMESPACE, key): b"\x81\xa4step\x04" for key in subjects.names(size)[:: size // 10][:10]}
-    theirs = alone(lambda: [name for name, value in later.items() if base.get(name) != value], 1, scans)
-    what, aim, is_met = f"diff, 10 changes of {size:,}", f"< {DIFF_AIM_NS // 1000} us", ours < DIFF_AIM_NS
-    return Row(what, "scan of two dicts", ours, theirs, ours / theirs, aim, is_met, plan.rounds)
+def _diffs(plan: Plan) -> Iterator[Row]:
+    stores = [subjects.filled(swarmstate.Store(), size) for size in plan.sizes]
+    works = [subjects.diffs(store, 20, size) for store, size in zip(stores, plan.sizes, strict=True)]
+    ours = in_turn(works, 20, plan.rounds)
+    for size, nanoseconds, scans in zip(plan.sizes, ours, plan.copies, strict=True):
+        base = dict.fromkeys(((NAMESPACE, key) for key in subjects.names(size)), ormsgpack.packb(subjects.SMALL))
+        later = base | dict.fromkeys(list(base)[:: size // 10][:10], ormsgpack.packb({"step": 4}))
+        theirs = alone(lambda base=base, later=later: scanned(later, base), 1, scans)
+        what = f"diff, 10 changes of {size:,}"
+        yield bounded(what, "scan of two dicts", nanoseconds, theirs, DIFF_AIM_NS, plan.rounds)
+    yield flat("diff", plan.sizes, ours, plan.rounds)
+
+
+def scanned(later: dict, base: dict) -> list:
+    return [name for name, value in later.items() if base.get(name) != value]
 
 
 def dict_sets(rival: dict, values: tuple, keys: list[str]):

@@ -60,6 +60,7 @@ def rows(plan: Plan, python: str) -> Iterator[Row]:
 def _schedule(plan: Plan) -> Iterator[tuple[str, int, int]]:
     for work in ("set_small", "get_small", "set_agent", "get_agent", "set_many", "get_many"):
         yield work, 1_000, plan.rounds
-    for work in ("snapshot", "diff"):
-        for size, rounds in zip(plan.sizes, plan.copies, strict=True):
-            yield work, size, rounds
+    for size in plan.sizes:
+        yield "snapshot", size, plan.rounds
+    for size, rounds in zip(plan.sizes, plan.copies, strict=True):
+        yield "diff", size, rounds

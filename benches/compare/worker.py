@@ -16,7 +16,7 @@ import swarmstate
 def prepare(work: str, size: int):
     """The work of one round, and how many operations it is."""
     if work == "snapshot":
-        return subjects.snapshots(subjects.filled(swarmstate.Store(max_history=1), size), 20), 20
+        return subjects.snapshots(subjects.filled(swarmstate.Store(max_history=1), size), 200), 200
     if work == "diff":
         count = 20 if size <= 1_000 else 1
         return subjects.diffs(subjects.filled(swarmstate.Store(), size), count, size), count

@@ -276,7 +276,7 @@ pub struct Outcome {
 /// let (jobs, key) = (Namespace::new("jobs")?, Key::new("next")?);
 /// let seen = store.set("jobs", "next", 7)?;
 /// let mut batch = Batch::new();
-/// batch.delete(jobs.borrow(), key.borrow()).require(Condition::at(jobs, key, seen));
+/// batch.delete(jobs.borrow(), key.borrow()).require(Condition::at(jobs.borrow(), key.borrow(), seen));
 /// assert!(store.write(&batch)?[0].written);
 /// # Ok::<(), swarmstate::Error>(())
 /// ```
