@@ -123,7 +123,7 @@ struct Header {
     kind: Kind,
 }
 
-const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
+const NEVER: Timestamp = Timestamp::MAX;
 
 impl Header {
     #[inline]

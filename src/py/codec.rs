@@ -13,6 +13,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_int;
+use std::fmt::Display;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,7 +48,7 @@ pub(crate) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     result
 }
 
-/// Encodes `value` at the end of `out`; `name` is the root of the path in messages.
+/// Encodes `value` at the end of `out`; `name` is the root of the path in messages, and made only for one.
 ///
 /// On an error `out` is as it was.
 ///
@@ -55,7 +56,7 @@ pub(crate) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// `TypeError` for what is not storable, `ValueError` for integers out of range and for nesting over [`MAX_DEPTH`] (a cycle
 /// included), both with the path; `UnicodeEncodeError` for lone surrogates; `RuntimeError` when a container changes meanwhile;
 /// whatever the `items()` of a dict subclass raises.
-pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: &str) -> PyResult<()> {
+pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: impl Display) -> PyResult<()> {
     let start = out.len();
     encode_value(value, out, 0).map_err(|fault| {
         out.truncate(start);

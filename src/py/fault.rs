@@ -4,6 +4,8 @@
 //! bytes already written, so that it needs no object that may be gone by then. Only [`Fault::into_error`], when the encoder holds
 //! nothing any more, asks Python for names.
 
+use std::fmt::Display;
+
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -63,8 +65,8 @@ impl Fault {
     }
 
     #[cold]
-    pub(super) fn into_error(self, py: Python<'_>, name: &str) -> PyErr {
-        let path = shown_path(name, &self.path);
+    pub(super) fn into_error(self, py: Python<'_>, name: impl Display) -> PyErr {
+        let path = shown_path(name.to_string(), &self.path);
         match self.reason {
             Reason::NotStorable(value) => {
                 let kind = type_name(value.bind(py));
@@ -106,10 +108,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn shown_path(name: &str, innermost_first: &[String]) -> String {
+fn shown_path(name: String, innermost_first: &[String]) -> String {
     let mut steps = innermost_first.iter().rev().map(String::as_str);
     let hidden = innermost_first.len().saturating_sub(2 * SHOWN_STEPS);
-    let mut path = name.to_owned();
+    let mut path = name;
     path.extend(steps.by_ref().take(if hidden > 0 { SHOWN_STEPS } else { usize::MAX }));
     if hidden > 0 {
         path.push('…');

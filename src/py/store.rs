@@ -531,9 +531,7 @@ impl<'py> Rows<'py> {
         for (position, item) in tuples.enumerate() {
             let parts = argument::parts(item?, 3, "(namespace, key, value)")?;
             let (start, value) = (buffer.len(), parts.get_borrowed_item(2)?);
-            // The name of the item is made only when there is something to say about it.
-            codec::encode(&value, buffer, "value")
-                .or_else(|_| codec::encode(&value, buffer, &format!("items[{position}][2]")))?;
+            codec::encode(&value, buffer, format_args!("items[{position}][2]"))?;
             rows.push(Row { parts, start, end: buffer.len() });
         }
         Ok(Self(rows))

@@ -308,6 +308,24 @@ def test_set_many_passes_on_what_its_iterable_raises_and_writes_nothing(store):
     assert len(store) == 0
 
 
+def test_set_many_asks_a_value_once_and_passes_on_what_it_raises(store):
+    class RaisesOnce(dict):
+        calls = 0
+
+        def items(self):
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+            return super().items()
+
+    value = RaisesOnce(a=1)
+    with pytest.raises(KeyboardInterrupt):
+        store.set_many([("n", "k", 1), ("n", "l", value)])
+
+    assert value.calls == 1
+    assert len(store) == 0
+
+
 def test_set_many_uses_the_store_inside_its_iterable(store):
     def items():
         for i in range(3):

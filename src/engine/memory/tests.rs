@@ -6,15 +6,16 @@ use super::{Memory, MemoryOptions, SWEPT_PER_WRITE};
 use crate::clock::{Clock, Timestamp};
 use crate::store::{Batch, Reader, Store, StoreExt};
 
-/// A store in which 100 entries are due.
+/// A store in which 100 entries are due, 20 of them in the namespace that is due first.
 fn store_with_due_entries() -> Memory {
     let clock = Clock::manual(Timestamp::from_millis(0));
     let options = MemoryOptions { clock: clock.clone(), ..MemoryOptions::default() };
     let store = Memory::with_options(options).expect("the options are valid");
     for number in 0..100 {
-        store.set_for("n", &format!("k{number}"), number, Duration::from_millis(1)).expect("valid");
+        let (name, millis) = if number < 20 { ("first", 1) } else { ("second", 2) };
+        store.set_for(name, &format!("k{number}"), number, Duration::from_millis(millis)).expect("valid");
     }
-    clock.advance(Duration::from_millis(1));
+    clock.advance(Duration::from_millis(2));
     store
 }
 
