@@ -1,5 +1,6 @@
 //! What the cases write and read with.
 
+use std::thread;
 use std::time::Duration;
 
 use swarmstate::{
@@ -72,4 +73,32 @@ pub(crate) fn everything(reader: &(impl Reader + ?Sized)) -> Vec<String> {
         }
     }
     seen
+}
+
+/// The batch that sets both addresses to the same value.
+pub(crate) fn set_both(addresses: [(&'static str, &'static str); 2], value: u8) -> Vec<Operation<'static>> {
+    let set = |(in_namespace, of_key)| {
+        let (namespace, key) = address(in_namespace, of_key);
+        Operation::Set { namespace, key, value: json(value), expiry: Expiry::Never }
+    };
+    addresses.map(set).into()
+}
+
+/// While one thread writes both addresses in one batch, over and over, no reader sees them differ.
+pub(crate) fn assert_read_together(store: &dyn Store, addresses: [(&'static str, &'static str); 2]) {
+    write(store, set_both(addresses, 0)).expect("valid");
+    let pairs = addresses.map(|(in_namespace, of_key)| address(in_namespace, of_key));
+
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for value in (0..100).cycle().take(2_000) {
+                write(store, set_both(addresses, value)).expect("valid");
+            }
+        });
+        while !writer.is_finished() {
+            let found = store.get_many(&pairs).expect("the engine answers");
+            let values = found.iter().map(|entry| entry.as_ref().expect("never deleted").value()).collect::<Vec<_>>();
+            assert_eq!(values[0], values[1]);
+        }
+    });
 }

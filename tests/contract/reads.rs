@@ -1,11 +1,11 @@
 //! What every reader keeps to.
 
-use std::thread;
-
 use swarmstate::{Key, Operation, Range, StoreExt, Usage};
 
 use crate::engines::Engine;
-use crate::given::{address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write};
+use crate::given::{
+    address, after, assert_read_together, everything, get, integer, key, keys, namespace, prefix, set_for, write,
+};
 
 /// `get` answers the entry that the last write left, or `None` where nothing is live.
 pub(crate) fn get_answers_what_the_last_write_left(engine: &Engine) {
@@ -29,27 +29,7 @@ pub(crate) fn get_answers_what_the_last_write_left(engine: &Engine) {
 
 /// `get` and `get_many` within one namespace see a batch whole or not at all.
 pub(crate) fn reads_of_one_namespace_see_a_batch_whole_or_not_at_all(engine: &Engine) {
-    let store = engine.store();
-    let both = |value| {
-        ["a", "b"].map(|of_key| {
-            let (namespace, key) = address("n", of_key);
-            Operation::Set { namespace, key, value: json(value), expiry: Default::default() }
-        })
-    };
-    write(&*store, both(0).into()).expect("valid");
-
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for value in (0..100).cycle().take(2_000) {
-                write(&*store, both(value).into()).expect("valid");
-            }
-        });
-        while !writer.is_finished() {
-            let found = store.get_many(&[address("n", "a"), address("n", "b")]).expect("the engine answers");
-            let values = found.iter().map(|entry| entry.as_ref().expect("never deleted").value()).collect::<Vec<_>>();
-            assert_eq!(values[0], values[1]);
-        }
-    });
+    assert_read_together(&*engine.store(), [("n", "a"), ("n", "b")]);
 }
 
 /// An entry is gone at its `expires_at`, for every read, list and count.

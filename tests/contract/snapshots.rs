@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread;
 
 use swarmstate::{
-    Diff, Entry, Error, Expiry, Key, Kind, Namespace, NamespaceInfo, Operation, Range, Reader, Result, Snapshot,
-    SnapshotInfo, StoreExt, Usage, Value,
+    Diff, Entry, Error, Key, Kind, Namespace, NamespaceInfo, Range, Reader, Result, Snapshot, SnapshotInfo, StoreExt,
+    Usage, Value,
 };
 
 use crate::engines::Engine;
-use crate::given::{address, everything, get, integer, json, key, keys, namespace, set_for, write};
+use crate::given::{everything, get, integer, key, keys, namespace, set_both, set_for, write};
 
 /// `snapshot` removes what is due and then takes a consistent cut, which later writes do not change.
 pub(crate) fn a_snapshot_is_a_consistent_cut_without_what_is_due(engine: &Engine) {
@@ -35,11 +35,7 @@ pub(crate) fn a_snapshot_is_a_consistent_cut_without_what_is_due(engine: &Engine
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for value in (0..100).cycle().take(2_000) {
-                let both = ["a", "b"].map(|of_key| {
-                    let (namespace, key) = address("n", of_key);
-                    Operation::Set { namespace, key, value: json(value), expiry: Expiry::Never }
-                });
-                write(&*store, both.into()).expect("valid");
+                write(&*store, set_both([("n", "a"), ("n", "b")], value)).expect("valid");
             }
         });
         while !writer.is_finished() {

@@ -5,7 +5,10 @@ use std::thread;
 use swarmstate::{Batch, Condition, Error, Expected, Expiry, Kind, Operation, Outcome, Range, Store, StoreExt, Value};
 
 use crate::engines::Engine;
-use crate::given::{address, after, everything, get, integer, json, key, keys, namespace, prefix, set_for, write};
+use crate::given::{
+    address, after, assert_read_together, everything, get, integer, json, key, keys, namespace, prefix, set_both,
+    set_for, write,
+};
 
 fn set(of_key: &'static str, value: u8) -> Operation<'static> {
     let (namespace, key) = address("n", of_key);
@@ -442,32 +445,12 @@ pub(crate) fn sweeping_never_takes_a_fresh_value(engine: &Engine) {
 
 /// A batch over several namespaces is one instant where `Capabilities::atomic_across_namespaces`, else `Unsupported`.
 pub(crate) fn several_namespaces_are_one_instant_or_refused(engine: &Engine) {
-    let store = engine.store();
-    let both = |value| {
-        ["m", "n"].map(|name| {
-            let (namespace, key) = address(name, "k");
-            Operation::Set { namespace, key, value: json(value), expiry: Expiry::Never }
-        })
-    };
-    if !store.capabilities().atomic_across_namespaces {
-        assert!(matches!(write(&*store, both(1).into()), Err(Error::Unsupported { .. })));
-        assert_eq!(store.usage().expect("the engine answers").entries, 0);
-        return;
+    let (store, addresses) = (engine.store(), [("m", "k"), ("n", "k")]);
+    if store.capabilities().atomic_across_namespaces {
+        return assert_read_together(&*store, addresses);
     }
-    write(&*store, both(0).into()).expect("valid");
-
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for value in (0..100).cycle().take(2_000) {
-                write(&*store, both(value).into()).expect("valid");
-            }
-        });
-        while !writer.is_finished() {
-            let found = store.get_many(&[address("m", "k"), address("n", "k")]).expect("the engine answers");
-            let values = found.iter().map(|entry| entry.as_ref().expect("never deleted").value()).collect::<Vec<_>>();
-            assert_eq!(values[0], values[1]);
-        }
-    });
+    assert!(matches!(write(&*store, set_both(addresses, 1)), Err(Error::Unsupported { .. })));
+    assert_eq!(store.usage().expect("the engine answers").entries, 0);
 }
 
 /// `clear` removes every entry and keeps the snapshots taken before.
