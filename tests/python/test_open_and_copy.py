@@ -91,6 +91,17 @@ def test_copy_reads_its_source_as_it_stood(make_store):
     assert [target.get(f"n{i}", "k") for i in range(5)] == [0, 1, 2, 3, 4]
 
 
+def test_copy_leaves_the_history_of_its_source_alone(make_store):
+    source, target = make_store(max_history=1), make_store()
+    source.set("n", "k", 1)
+    snapshot = source.snapshot()
+
+    ss.copy(source, target)
+
+    assert [kept.id for kept in source.history()] == [snapshot.id]
+    assert source.snapshot().parent == snapshot.id
+
+
 def test_open_gives_a_new_memory_store_each_time():
     one, other = ss.open("memory:"), ss.open("memory:?max_history=2")
     one.set("n", "k", 1)
