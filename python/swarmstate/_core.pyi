@@ -669,7 +669,7 @@ class Capabilities:
         """The largest value, in bytes of msgpack."""
     @property
     def max_batch_operations(self) -> int:
-        """The most operations in a batch."""
+        """The most operations in a batch, and the most conditions."""
     @property
     def max_batch_bytes(self) -> int:
         """The most bytes of names and values in a batch."""

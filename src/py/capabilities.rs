@@ -64,7 +64,7 @@ impl PyCapabilities {
         self.0.max_value_bytes
     }
 
-    /// The most operations in a batch.
+    /// The most operations in a batch, and the most conditions.
     #[getter]
     fn max_batch_operations(&self) -> usize {
         self.0.max_batch_operations

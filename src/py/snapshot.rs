@@ -17,7 +17,7 @@ use crate::transfer;
 /// A frozen, read-only copy of a whole store at a moment in time, taken by Store.snapshot.
 ///
 /// It shares what later writes do not change, so it costs nothing to take. Time stands still in it: nothing expires.
-#[pyclass(frozen, name = "Snapshot", module = "swarmstate")]
+#[pyclass(frozen, weakref, name = "Snapshot", module = "swarmstate")]
 pub(crate) struct PySnapshot(Arc<dyn Snapshot>);
 
 impl PySnapshot {

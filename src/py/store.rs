@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::engine::memory::{Memory, MemoryOptions};
 use crate::error::Error;
 use crate::msgpack::{self, Lead};
-use crate::store::{Batch, Condition, Operation, Outcome, Range, Reader, Store};
+use crate::store::{Batch, Capabilities, Condition, Operation, Outcome, Range, Reader, Store};
 use crate::value::{Kind, Value};
 
 /// A namespaced store of msgpack values, in this process' memory.
@@ -38,7 +38,7 @@ use crate::value::{Kind, Value};
 ///     >>> revision = store.set("workflow", "onboarding", {"step": 3})
 ///     >>> store.get("workflow", "onboarding")
 ///     {'step': 3}
-#[pyclass(frozen, subclass, name = "Store", module = "swarmstate")]
+#[pyclass(frozen, subclass, weakref, name = "Store", module = "swarmstate")]
 pub(crate) struct PyStore(Arc<dyn Store>);
 
 impl PyStore {
@@ -310,7 +310,7 @@ impl PyStore {
     fn set_many(&self, items: &Bound<'_, PyAny>, ttl: Option<Argument<'_, '_>>) -> PyResult<()> {
         let expiry = expiry(ttl)?;
         codec::with_buffer(|buffer| {
-            let rows = Rows::read(items, buffer)?;
+            let rows = Rows::read(items, buffer, self.0.capabilities())?;
             let mut batch = Batch::new();
             for row in &rows.0 {
                 let (namespace, key) = argument::address_in(&row.parts)?;
@@ -525,7 +525,8 @@ struct Row<'py> {
 }
 
 impl<'py> Rows<'py> {
-    fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
+    /// Reads no further than a batch may be long, however much `items` would give.
+    fn read(items: &Bound<'py, PyAny>, buffer: &mut Vec<u8>, capabilities: &Capabilities) -> PyResult<Self> {
         let mut rows = Vec::with_capacity(items.len().unwrap_or(0).min(1024));
         let tuples = argument::iterator("items", "(namespace, key, value) tuples", items)?;
         for (position, item) in tuples.enumerate() {
@@ -533,6 +534,7 @@ impl<'py> Rows<'py> {
             let (start, value) = (buffer.len(), parts.get_borrowed_item(2)?);
             codec::encode(&value, buffer, format_args!("items[{position}][2]"))?;
             rows.push(Row { parts, start, end: buffer.len() });
+            capabilities.check_batch_length("a batch in operations", rows.len()).or_raise()?;
         }
         Ok(Self(rows))
     }

@@ -12,7 +12,7 @@ use super::Capabilities;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
-use crate::msgpack::{self, Lead};
+use crate::msgpack::{self, Item};
 use crate::value::{Kind, Revision, Value};
 
 /// When an entry goes.
@@ -169,9 +169,15 @@ fn is_of_its_kind(value: &Value<'_>) -> bool {
     match value.kind() {
         Kind::Json => !value.as_bytes().is_empty(),
         Kind::Integer => is_shortest_integer(value.as_bytes()),
-        Kind::String => msgpack::kind_of(value.as_bytes()) == Lead::Str,
-        Kind::Bytes => msgpack::kind_of(value.as_bytes()) == Lead::Bin,
+        Kind::String => matches!(whole_item(value.as_bytes()), Some(Item::Str(_))),
+        Kind::Bytes => matches!(whole_item(value.as_bytes()), Some(Item::Bin(_))),
     }
+}
+
+/// The item that takes up exactly these bytes; what is inside a text is not looked at.
+fn whole_item(bytes: &[u8]) -> Option<Item<'_>> {
+    let mut reader = msgpack::Reader::new(bytes, 0);
+    reader.item().ok().filter(|_| reader.is_at_end())
 }
 
 fn is_shortest_integer(bytes: &[u8]) -> bool {
@@ -379,14 +385,9 @@ impl<'a> Batch<'a> {
     /// `TooLarge` above a limit, `Invalid` for names that meet or a value that is not of its kind, `Unsupported` for several
     /// namespaces where the engine cannot change them in one instant.
     pub fn check(&self, capabilities: &Capabilities) -> Result<()> {
-        let (count, most) = (self.operations.len(), capabilities.max_batch_operations);
-        if count > most {
-            return Err(Error::TooLarge {
-                what: "a batch in operations".into(),
-                size: count as u64,
-                limit: most as u64,
-            });
-        }
+        let count = self.operations.len();
+        capabilities.check_batch_length("a batch in operations", count)?;
+        capabilities.check_batch_length("a batch in conditions", self.conditions.len())?;
         let mut size = 0;
         for operation in &self.operations {
             operation.check(capabilities)?;

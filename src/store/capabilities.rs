@@ -2,6 +2,8 @@
 //!
 //! An engine that claims an ability must pass its contract cases; one that does not must answer `Unsupported`.
 
+use crate::error::{Error, Result};
+
 /// The largest value that any engine accepts.
 const MAX_VALUE_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -27,13 +29,26 @@ pub struct Capabilities {
     pub max_name_bytes: usize,
     /// The largest value, in bytes of msgpack.
     pub max_value_bytes: u64,
-    /// The most operations in a batch.
+    /// The most operations in a batch, and the most conditions.
     pub max_batch_operations: usize,
     /// The most bytes of names and values in a batch.
     pub max_batch_bytes: u64,
 }
 
 impl Capabilities {
+    /// Checks a count against [`Capabilities::max_batch_operations`], where it may be taken before a batch is made.
+    ///
+    /// # Errors
+    /// `TooLarge` above it; the message begins with `what`.
+    pub fn check_batch_length(&self, what: &str, count: usize) -> Result<()> {
+        match self.max_batch_operations {
+            most if count > most => {
+                Err(Error::TooLarge { what: what.to_owned(), size: count as u64, limit: most as u64 })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the memory engine can do; other engines start from it.
     pub const fn memory() -> Self {
         Self {

@@ -37,6 +37,9 @@ pub(crate) fn an_integer_is_stored_in_its_shortest_form(engine: &Engine) {
         (Kind::Integer, b"\xa1x"),
         (Kind::String, b"\xc4\x01x"),
         (Kind::Bytes, b"\xa1x"),
+        (Kind::String, b"\xa5x"),
+        (Kind::String, b"\xa1xy"),
+        (Kind::Bytes, b"\xc4\x02x"),
         (Kind::Json, b""),
         (Kind::String, b""),
     ] {

@@ -358,6 +358,28 @@ def test_set_many_names_the_item_whose_value_is_not_storable(store):
     assert len(store) == 0
 
 
+def test_set_many_reads_no_further_than_a_batch_may_be_long(store):
+    most, taken = store.capabilities.max_batch_operations, 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield ("n", "k", taken)
+
+    with pytest.raises(ss.TooLargeError) as caught:
+        store.set_many(endless())
+
+    assert (taken, caught.value.limit, len(store)) == (most + 1, most, 0)
+
+
+def test_stores_and_snapshots_can_be_referenced_weakly(store):
+    snapshot = store.snapshot()
+
+    assert weakref.ref(store)() is store
+    assert weakref.ref(snapshot)() is snapshot
+
+
 def test_get_many_answers_in_order_with_a_default_for_what_is_absent(store):
     store.set_many([("a", "x", 1), ("b", "y", None)])
 

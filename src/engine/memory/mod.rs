@@ -31,6 +31,8 @@ use crate::store::{
 use crate::value::Entry;
 use crate::waiting::Waiting;
 
+/// A batch of more operations, or a page of more entries, takes long: a millisecond and up.
+const LONG_WORK: usize = 5_000;
 /// Due entries that one write removes besides its own work, at the most.
 const SWEPT_PER_WRITE: usize = 32;
 
@@ -147,10 +149,33 @@ impl Memory {
         self.read(|state| state.root.clone())
     }
 
-    /// Reads a clone of the root, which may take long.
-    fn read_long<R>(&self, work: impl FnOnce(Moment<'_>) -> R) -> Result<R> {
+    /// Reads a clone of the root without the lock.
+    fn read_root<R>(&self, work: impl FnOnce(Moment<'_>) -> R) -> Result<R> {
         let view = View { root: self.root()?, at: self.now() };
         Ok(work(view.moment()))
+    }
+
+    /// Reads a page of at most `limit` names from a clone of the root.
+    fn read_page<R: Send>(&self, limit: usize, work: impl FnOnce(Moment<'_>) -> R + Send) -> Result<R> {
+        let view = View { root: self.root()?, at: self.now() };
+        if limit > LONG_WORK && view.root.stored_entries() > LONG_WORK as u64 {
+            return Ok(self.waiting.run(|| work(view.moment())));
+        }
+        Ok(work(view.moment()))
+    }
+
+    fn write_here(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
+        batch.check(&self.shared.capabilities)?;
+        self.change(|state, now, garbage| {
+            state.root.sweep(now, SWEPT_PER_WRITE, garbage);
+            write::write(&mut state.root, batch, now, garbage)
+        })
+    }
+
+    /// Runs work that takes long as the caller wants it run, on a handle that has nothing more to wait for.
+    fn run_long<R: Send>(&self, work: impl FnOnce(&Self) -> R + Send) -> R {
+        let plain = Self { shared: self.shared.clone(), waiting: Waiting::plainly() };
+        self.waiting.run(|| work(&plain))
     }
 
     fn snapshot_of(&self, kept: Arc<Kept>) -> Arc<dyn Snapshot> {
@@ -190,27 +215,27 @@ impl Reader for Memory {
     }
 
     fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-        self.read_long(|moment| pairs.iter().map(|(namespace, key)| moment.get(namespace, key)).collect())
+        self.read_root(|moment| pairs.iter().map(|(namespace, key)| moment.get(namespace, key)).collect())
     }
 
     fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-        self.read_long(|moment| moment.entries(namespace, range))
+        self.read_page(range.limit, |moment| moment.entries(namespace, range))
     }
 
     fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-        self.read_long(|moment| moment.keys(namespace, range))
+        self.read_page(range.limit, |moment| moment.keys(namespace, range))
     }
 
     fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-        self.read_long(|moment| moment.namespaces(range))
+        self.read_page(range.limit, |moment| moment.namespaces(range))
     }
 
     fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-        self.read_long(|moment| moment.namespace(namespace))
+        self.read_root(|moment| moment.namespace(namespace))
     }
 
     fn usage(&self) -> Result<Usage> {
-        self.read_long(|moment| moment.root.usage_at(moment.at))
+        self.read_root(|moment| moment.root.usage_at(moment.at))
     }
 }
 
@@ -220,11 +245,10 @@ impl Store for Memory {
     }
 
     fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
-        batch.check(&self.shared.capabilities)?;
-        self.change(|state, now, garbage| {
-            state.root.sweep(now, SWEPT_PER_WRITE, garbage);
-            write::write(&mut state.root, batch, now, garbage)
-        })
+        if batch.operations().len() > LONG_WORK {
+            return self.run_long(|store| store.write_here(batch));
+        }
+        self.write_here(batch)
     }
 
     fn apply(&self, operation: Operation<'_>, condition: Option<Condition<'_>>) -> Result<Outcome> {
