@@ -58,11 +58,19 @@ impl Clock {
         }
     }
 
-    /// The time now, in microseconds since the Unix epoch.
-    pub fn now_micros(&self) -> i64 {
+    /// The time now, and the same moment in microseconds since the Unix epoch, from one reading.
+    ///
+    /// Microseconds end 292,000 years from 1970: a manual clock beyond that tells them as the last that there are.
+    pub fn now_and_micros(&self) -> (Timestamp, i64) {
         match &self.0 {
-            Some(millis) => millis.load(Ordering::SeqCst).saturating_mul(1000),
-            None => since_epoch(|time| time.as_secs() as i64 * 1_000_000 + i64::from(time.subsec_micros())),
+            Some(millis) => {
+                let now = millis.load(Ordering::SeqCst);
+                (Timestamp(now), now.saturating_mul(1000))
+            }
+            None => {
+                let micros = since_epoch(|time| time.as_secs() as i64 * 1_000_000 + i64::from(time.subsec_micros()));
+                (Timestamp(micros.div_euclid(1000)), micros)
+            }
         }
     }
 

@@ -55,10 +55,10 @@ impl PyClock {
     /// Returns:
     ///     Seconds since the Unix epoch.
     fn now(&self) -> f64 {
-        self.0.now_micros() as f64 / 1e6
+        self.0.now_and_micros().1 as f64 / 1e6
     }
 
     fn __repr__(&self) -> String {
-        format!("Clock(start={})", self.0.now_micros() as f64 / 1e6)
+        format!("Clock(start={})", self.0.now_and_micros().1 as f64 / 1e6)
     }
 }

@@ -125,13 +125,23 @@ impl Memory {
         }
     }
 
-    /// Runs `work` on the state with the lock taken alone; what it throws away is dropped after.
+    /// Runs `work` on the state, at the time that it is, with the lock taken alone.
     fn change<R: Send>(&self, work: impl FnOnce(&mut State, Timestamp, &mut Garbage) -> Result<R> + Send) -> Result<R> {
+        self.change_at(Clock::now, work)
+    }
+
+    /// Runs `work` on the state, at what `tell` makes of the clock, with the lock taken alone; what `work` throws away is
+    /// dropped after.
+    fn change_at<T, R: Send>(
+        &self,
+        tell: impl FnOnce(&Clock) -> T + Send,
+        work: impl FnOnce(&mut State, T, &mut Garbage) -> Result<R> + Send,
+    ) -> Result<R> {
         let mut garbage = Garbage::default();
         let run = |state: &mut State| match state.is_closed {
             true => Err(closed()),
             // Time is read under the lock, so that it never runs back from one write to the next unless the clock is set back.
-            false => work(state, self.now(), &mut garbage),
+            false => work(state, tell(&self.shared.options.clock), &mut garbage),
         };
         let result = match self.shared.state.try_write() {
             Some(mut state) => run(&mut state),
@@ -189,12 +199,6 @@ impl Memory {
     fn is_live(&self, entry: &Entry) -> bool {
         entry.expires_at().is_none_or(|at| at > self.now())
     }
-}
-
-/// The moment in the millisecond `now` that lies nearest to `micros`, which the clock told a little later.
-fn micros_within(now: Timestamp, micros: i64) -> i64 {
-    let first = now.as_millis().saturating_mul(1000);
-    micros.clamp(first, first.saturating_add(999))
 }
 
 #[cold]
@@ -266,9 +270,9 @@ impl Store for Memory {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-        let (kept, dropped) = self.change(|state, now, garbage| {
+        let (kept, dropped) = self.change_at(Clock::now_and_micros, |state, (now, micros), garbage| {
             state.root.sweep(now, usize::MAX, garbage);
-            Ok(state.keep(&self.shared.options, now))
+            Ok(state.keep(&self.shared.options, now, micros))
         })?;
         drop(dropped);
         Ok(self.snapshot_of(kept))
@@ -342,12 +346,12 @@ impl State {
         retire(self, entries);
     }
 
-    /// Retains the root, out of which all that was due at `now` is removed; also answers the snapshot that the bound drops.
-    fn keep(&mut self, options: &MemoryOptions, now: Timestamp) -> (Arc<Kept>, Option<Arc<Kept>>) {
+    /// Retains the root, out of which all that was due at `now`, in `micros` to the microsecond, is removed; also answers the snapshot that the bound drops.
+    fn keep(&mut self, options: &MemoryOptions, now: Timestamp, micros: i64) -> (Arc<Kept>, Option<Arc<Kept>>) {
         let parent = (self.last_id > 0).then_some(self.last_id);
         self.last_id += 1;
-        let taken_at_micros = micros_within(now, options.clock.now_micros());
-        let info = SnapshotInfo { id: self.last_id, taken_at_micros, parent, usage: self.root.usage_at(now) };
+        let usage = self.root.usage_at(now);
+        let info = SnapshotInfo { id: self.last_id, taken_at_micros: micros, parent, usage };
         let kept = Arc::new(Kept { info, at: now, root: self.root.clone() });
         self.history.push_back(kept.clone());
         let is_over = options.max_history.is_some_and(|most| self.history.len() > most);
