@@ -130,7 +130,7 @@ def test_the_history_of_an_interrupt_is_the_same(saver: SwarmStateSaver) -> None
 
 
 class TellingSaver(SwarmStateSaver):
-    """Tells when what a node wrote is stored."""
+    """Tells when what the node `work` wrote is stored."""
 
     def __init__(self, store: ss.Store) -> None:
         super().__init__(store)
@@ -138,7 +138,7 @@ class TellingSaver(SwarmStateSaver):
 
     def put_writes(self, config, writes, task_id, task_path=""):
         super().put_writes(config, writes, task_id, task_path)
-        if any(channel == "log" for channel, _ in writes):
+        if ("log", ["worked"]) in [tuple(write) for write in writes]:
             self.has_stored.set()
 
 
