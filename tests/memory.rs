@@ -1,11 +1,13 @@
 //! What the memory engine promises besides the contract: time at its ends, and what a snapshot costs and shares.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use swarmstate::waiting::Waiting;
 use swarmstate::{
-    Clock, Condition, Expiry, Key, Memory, MemoryOptions, Namespace, Operation, Range, Reader, Store, StoreExt,
+    Batch, Clock, Condition, Expiry, Key, Memory, MemoryOptions, Namespace, Operation, Range, Reader, Store, StoreExt,
     Timestamp, Usage,
 };
 
@@ -127,4 +129,32 @@ fn a_namespace_whose_entries_are_expired_and_still_stored_does_not_exist() {
     assert_eq!(store.usage(), Ok(Usage { entries: 5, size_bytes: 5 }));
     store.compact().expect("memory answers");
     assert_eq!((keys(&store).len(), store.usage()), (3, Ok(Usage { entries: 5, size_bytes: 5 })));
+}
+
+#[test]
+fn long_batches_and_pages_run_as_the_caller_waits_and_short_ones_do_not() {
+    static WAITS: AtomicUsize = AtomicUsize::new(0);
+    let waiting = Waiting::around(|work| {
+        WAITS.fetch_add(1, Ordering::SeqCst);
+        work();
+    });
+    let store = Memory::new().with_waiting(waiting);
+    let names: Vec<String> = (0..5_001).map(|number| format!("k{number}")).collect();
+    let batch = |count: usize| {
+        let operations = names[..count].iter().map(|name| set(name, Expiry::Never)).collect();
+        Batch::from_parts(operations, Vec::new())
+    };
+    let waits_of = |work: &dyn Fn()| {
+        let before = WAITS.load(Ordering::SeqCst);
+        work();
+        WAITS.load(Ordering::SeqCst) - before
+    };
+
+    assert_eq!(waits_of(&|| drop(store.write(&batch(5_000)).expect("valid"))), 0);
+    assert_eq!(waits_of(&|| assert_eq!(keys(&*store).len(), 5_000)), 0);
+    assert_eq!(waits_of(&|| drop(store.write(&batch(5_001)).expect("valid"))), 1);
+    assert_eq!(waits_of(&|| assert_eq!(keys(&*store).len(), 5_001)), 1);
+    let page = Range::default().limit(5_000);
+    let namespace = Namespace::new("n").expect("short");
+    assert_eq!(waits_of(&|| assert_eq!(store.keys(&namespace, &page).expect("memory answers").len(), 5_000)), 0);
 }

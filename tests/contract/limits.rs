@@ -77,6 +77,10 @@ pub(crate) fn what_is_above_a_limit_is_refused(engine: &Engine) {
         batch.set(namespace, key, Value::borrowed(Kind::Json, b"\xc0"), Expiry::Never);
     }
     assert!(matches!(store.write(&batch), Err(Error::TooLarge { .. })));
+    let (namespace, key) = address("n", "k");
+    let conditions = vec![Condition::KeyAbsent { namespace, key }; capabilities.max_batch_operations + 1];
+    let refused = store.write(&Batch::from_parts(Vec::new(), conditions));
+    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
 
     let operations = (0..1000).map(|number| {
         let key = Key::new(format!("k{number}")).expect("short");

@@ -31,7 +31,7 @@ use crate::store::{
 use crate::value::Entry;
 use crate::waiting::Waiting;
 
-/// A batch of more operations, or a page of more entries, takes long: a millisecond and up.
+/// A batch of more operations, or a page that may hold more entries, runs inside the caller's [`Waiting`].
 const LONG_WORK: usize = 5_000;
 /// Due entries that one write removes besides its own work, at the most.
 const SWEPT_PER_WRITE: usize = 32;
@@ -167,11 +167,10 @@ impl Memory {
 
     /// Reads a page of at most `limit` names from a clone of the root.
     fn read_page<R: Send>(&self, limit: usize, work: impl FnOnce(Moment<'_>) -> R + Send) -> Result<R> {
-        let view = View { root: self.root()?, at: self.now() };
-        if limit > LONG_WORK && view.root.stored_entries() > LONG_WORK as u64 {
-            return Ok(self.waiting.run(|| work(view.moment())));
-        }
-        Ok(work(view.moment()))
+        self.read_root(|moment| match limit > LONG_WORK && moment.root.stored_entries() > LONG_WORK as u64 {
+            true => self.waiting.run(|| work(moment)),
+            false => work(moment),
+        })
     }
 
     fn write_here(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {

@@ -1,6 +1,6 @@
 //! Where states go that nobody needs any more.
 //!
-//! Freeing a million entries takes up to a second. Large states are therefore dropped on one background thread, started when
+//! Freeing takes time for every entry. Large states are therefore dropped on one background thread, started when
 //! it is first needed, so that neither a caller nor an interpreter's lock waits for it. Nothing here is needed for
 //! correctness: where there is no such thread, or it has much to do, the caller drops the state itself.
 
@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use parking_lot::Mutex;
 
-/// States of up to so many entries are dropped where they are: about a tenth of a millisecond.
+/// States of up to so many entries are dropped where they are, so that small stores never start the thread.
 const MOST_ENTRIES_DROPPED_IN_PLACE: u64 = 500;
 /// Large states that wait to be dropped before callers drop their own.
 const MOST_WAITING: usize = 64;
