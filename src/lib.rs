@@ -50,6 +50,8 @@ mod py;
 
 pub use clock::{Clock, Timestamp};
 pub use engine::memory::{Memory, MemoryOptions};
+#[cfg(feature = "redis")]
+pub use engine::redis::{Redis, RedisOptions};
 pub use error::{Conflict, Error, Expected, Result};
 pub use key::{Key, Namespace, Prefix};
 pub use open::open;

@@ -75,6 +75,13 @@ enum Step {
     Compact,
 }
 
+impl Row {
+    /// Gives a copy the revision and the time of the copying, and keeps its age.
+    fn stamp(&mut self, outcome: &Outcome, now: i64) {
+        (self.revision, self.updated_at) = (outcome.revision, now);
+    }
+}
+
 impl State {
     fn live(&self, address: Address, now: i64) -> Option<&Row> {
         self.rows.get(&address).filter(|row| row.expires_at.is_none_or(|at| at > now))
@@ -277,13 +284,13 @@ struct Pair {
     store: Arc<dyn Store>,
     state: State,
     snapshots: Vec<(Arc<dyn Snapshot>, State)>,
-    highest: u64,
+    highest: BTreeMap<&'static str, u64>,
 }
 
 impl Pair {
     fn new(engine: Engine) -> Self {
         let store = engine.store();
-        Self { engine, store, state: State::default(), snapshots: Vec::new(), highest: 0 }
+        Self { engine, store, state: State::default(), snapshots: Vec::new(), highest: BTreeMap::new() }
     }
 
     fn now(&self) -> i64 {
@@ -360,9 +367,16 @@ impl Pair {
         let before = self.state.clone();
         for (act, outcome) in acts.iter().zip(&outcomes) {
             self.state.carry_out(&before, act, outcome, now);
+            if let Act::Copy(_, target) = act
+                && outcome.written
+                && !self.store.capabilities().copies_keep_revisions
+            {
+                self.state.rows.iter_mut().filter(|(at, _)| at.0 == *target).for_each(|(_, row)| row.stamp(outcome, now));
+            }
             if outcome.written {
-                assert!(outcome.revision > self.highest, "{} comes after {}", outcome.revision, self.highest);
-                self.highest = outcome.revision;
+                let highest = self.highest.entry(act.namespace()).or_default();
+                assert!(outcome.revision > *highest, "{} comes after {highest}", outcome.revision);
+                *highest = outcome.revision;
             }
         }
     }
@@ -464,9 +478,9 @@ fn a_step() -> impl Strategy<Value = Step> {
 }
 
 macro_rules! model {
-    ($engine:ident) => {
+    ($engine:ident, $cases:literal) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { cases: $cases, failure_persistence: None, ..ProptestConfig::default() })]
 
             #[test]
             fn $engine(steps in prop::collection::vec(a_step(), 1..60)) {
@@ -482,4 +496,8 @@ macro_rules! model {
     };
 }
 
-model!(memory);
+model!(memory, 2_000);
+#[cfg(feature = "redis")]
+model!(redis, 100);
+#[cfg(feature = "redis")]
+model!(redis_cluster, 40);

@@ -4,6 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmstate::{Clock, Memory, MemoryOptions, Store, Timestamp};
+#[cfg(feature = "redis")]
+use swarmstate::{Redis, RedisOptions};
+
+#[cfg(feature = "redis")]
+#[path = "servers.rs"]
+pub(crate) mod servers;
 
 /// One engine, ready to open empty stores that share a clock.
 pub(crate) struct Engine {
@@ -23,6 +29,16 @@ impl Engine {
         })
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis() -> Self {
+        Self::new(|clock, max_history| open_redis(servers::single(), clock, max_history))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_cluster() -> Self {
+        Self::new(|clock, max_history| open_redis(servers::cluster(), clock, max_history))
+    }
+
     fn new(open: fn(&Clock, Option<usize>) -> Arc<dyn Store>) -> Self {
         Self { clock: Clock::manual(START), open }
     }
@@ -40,4 +56,11 @@ impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// An empty store on a server that all tests share: its prefix is new.
+#[cfg(feature = "redis")]
+fn open_redis(url: &str, clock: &Clock, max_history: Option<usize>) -> Arc<dyn Store> {
+    let options = RedisOptions { prefix: servers::fresh_prefix(), max_history, clock: clock.clone(), ..RedisOptions::default() };
+    Arc::new(Redis::open(url, options).expect("the server answers"))
 }

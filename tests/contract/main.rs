@@ -82,3 +82,7 @@ macro_rules! contract {
 }
 
 contract!(memory);
+#[cfg(feature = "redis")]
+contract!(redis);
+#[cfg(feature = "redis")]
+contract!(redis_cluster);

@@ -1,0 +1,300 @@
+//! A batch on its way: as the arguments of a script, and the script's answer as outcomes.
+//!
+//! What a batch means is decided on the server, in `lua/batch.lua`. A batch whose answer was lost is sent again only if a condition
+//! in it holds no longer once it was carried out; when the repeat then meets a conflict, what stands there tells whose work it is.
+
+use std::collections::HashSet;
+
+use redis::Value as Answered;
+
+use super::layout::{self, Now};
+use super::script::{BATCH, Effect, Request};
+use super::layout::Keys;
+use super::{Redis, reply};
+use crate::error::{Conflict, Error, Expected, Result};
+use crate::msgpack;
+use crate::store::{Condition, Operation, Outcome, Store};
+use crate::value::Kind;
+
+/// A batch, the moment at which it happens, and the namespaces that it names.
+pub(super) struct Writing<'b, 'a> {
+    pub(super) operations: &'b [Operation<'a>],
+    pub(super) conditions: &'b [Condition<'a>],
+    pub(super) now: Now,
+    namespaces: Vec<&'b str>,
+}
+
+impl<'b, 'a> Writing<'b, 'a> {
+    pub(super) fn new(operations: &'b [Operation<'a>], conditions: &'b [Condition<'a>], now: Now) -> Self {
+        let mut writing = Self { operations, conditions, now, namespaces: Vec::new() };
+        let conditions = conditions.iter().map(Condition::namespace);
+        let mut seen = HashSet::new();
+        for namespace in operations.iter().map(Operation::namespace).chain(conditions) {
+            if seen.insert(namespace.as_str()) {
+                writing.namespaces.push(namespace.as_str());
+            }
+        }
+        writing
+    }
+
+    /// The same, with the namespaces that are copied among those that the script opens.
+    pub(super) fn with_sources(mut self) -> Self {
+        for operation in self.operations {
+            if let Operation::CopyNamespace { source, .. } = operation
+                && !self.namespaces.contains(&source.as_str())
+            {
+                self.namespaces.push(source.as_str());
+            }
+        }
+        self
+    }
+
+    /// The namespaces, each once.
+    pub(super) fn namespaces(&self) -> &[&'b str] {
+        &self.namespaces
+    }
+
+    /// Which of the namespaces a name is, counted from 1 as scripts do.
+    fn place(&self, name: &str) -> usize {
+        self.namespaces.iter().position(|known| *known == name).map_or(0, |at| at + 1)
+    }
+
+    /// The call of the script. `born` is the last snapshot before the namespaces were claimed; `None` before that.
+    pub(super) fn request(&self, redis: &Redis, born: Option<i64>, pasted: Option<&[u8]>) -> Result<Request> {
+        let keys = self.namespaces.iter().map(|name| redis.layout().namespace(name)).collect::<Vec<Keys>>();
+        let keys = keys.iter().flat_map(|keys| [&*keys.hash, &*keys.index]).collect::<Vec<_>>();
+        let effect = if self.is_guarded() { Effect::Guarded } else { Effect::Once };
+        let mut request = Request::script(&BATCH, &keys, effect)
+            .arg(&self.now.time())
+            .arg(self.now.revision_floor())
+            .arg(self.now.due())
+            .arg(born.map_or(String::new(), |born| born.to_string()))
+            .arg(self.conditions.len())
+            .arg(self.operations.len());
+        for condition in self.conditions {
+            let (code, revision) = match condition {
+                Condition::KeyAt { revision, .. } => ("r", *revision),
+                Condition::KeyAbsent { .. } => ("a", 0),
+                Condition::KeyPresent { .. } => ("p", 0),
+                Condition::NamespaceAt { revision, .. } => ("n", *revision),
+            };
+            let key = condition.key().map_or(&b""[..], |key| key.as_bytes());
+            request = request.arg(code).arg(self.place(condition.namespace().as_str())).arg(key).arg(revision);
+        }
+        for operation in self.operations {
+            request = self.add(request, operation, pasted)?;
+        }
+        Ok(request)
+    }
+
+    fn add(&self, request: Request, operation: &Operation<'_>, pasted: Option<&[u8]>) -> Result<Request> {
+        let now = self.now.at;
+        let (code, expires_at, data) = match operation {
+            Operation::Set { value, expiry, .. } => ("s", expiry.resolve(now)?, layout::value_bytes(value)),
+            Operation::Ensure { value, expiry, .. } => ("e", expiry.resolve(now)?, layout::value_bytes(value)),
+            Operation::Delete { .. } => ("d", None, Vec::new()),
+            Operation::Touch { expiry, .. } => ("t", expiry.resolve(now)?, Vec::new()),
+            Operation::Add { by, expiry, .. } => ("a", expiry.resolve(now)?, by.to_be_bytes().to_vec()),
+            Operation::DeleteNamespace { .. } => ("D", None, Vec::new()),
+            Operation::CopyNamespace { source, .. } => match pasted {
+                Some(pasted) => ("P", None, pasted.to_vec()),
+                None => ("C", None, self.place(source.as_str()).to_string().into_bytes()),
+            },
+        };
+        let key = operation.key().map_or(&b""[..], |key| key.as_bytes());
+        let request = request.arg(code).arg(self.place(operation.namespace().as_str())).arg(key);
+        Ok(request.arg(&layout::expiry_bytes(expires_at)).arg(data))
+    }
+
+    /// Whether a condition surely fails once the batch was carried out, so that a repeat cannot apply it twice.
+    fn is_guarded(&self) -> bool {
+        self.conditions.iter().any(|condition| {
+            self.operations.iter().any(|operation| match condition {
+                Condition::KeyPresent { .. } => false,
+                Condition::NamespaceAt { namespace, .. } => {
+                    operation.namespace() == namespace && matches!(operation, Operation::Set { .. } | Operation::Add { .. })
+                }
+                Condition::KeyAt { namespace, key, .. } => {
+                    operation.namespace() == namespace && operation.key() == Some(key)
+                        && !matches!(operation, Operation::Ensure { .. })
+                }
+                Condition::KeyAbsent { namespace, key } => {
+                    operation.namespace() == namespace && operation.key() == Some(key)
+                        && matches!(operation, Operation::Set { .. } | Operation::Add { .. } | Operation::Ensure { .. })
+                }
+            })
+        })
+    }
+
+    /// What the script answered; `None` when the namespaces must be claimed first.
+    pub(super) fn read(&self, answer: Answered) -> Result<Option<Vec<Outcome>>> {
+        let mut parts = reply::array(answer)?.into_iter();
+        let word = reply::bytes(parts.next().unwrap_or_default())?;
+        match word.as_slice() {
+            b"OK" => self.outcomes(parts).map(Some),
+            b"REGISTER" => Ok(None),
+            word => {
+                let position = reply::count(parts.next().unwrap_or_default())?;
+                Err(self.refusal(word, usize::try_from(position).unwrap_or(0), parts.next().unwrap_or_default())?)
+            }
+        }
+    }
+
+    fn outcomes(&self, mut parts: impl Iterator<Item = Answered>) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(self.operations.len());
+        for _ in self.operations {
+            let revision = reply::count(parts.next().unwrap_or_default())?;
+            let written = reply::count(parts.next().unwrap_or_default())? != 0;
+            let integer = match parts.next().unwrap_or_default() {
+                Answered::BulkString(bytes) => Some(reply::integer(&bytes)?),
+                _ => None,
+            };
+            outcomes.push(Outcome { revision, written, integer });
+        }
+        Ok(outcomes)
+    }
+
+    fn refusal(&self, word: &[u8], position: usize, what: Answered) -> Result<Error> {
+        if word == b"CONFLICT" {
+            let condition = self.conditions.get(position).ok_or_else(reply::unexpected)?;
+            return Ok(conflict(condition, reply::count(what)?, position));
+        }
+        let operation = self.operations.get(position).ok_or_else(reply::unexpected)?;
+        let namespace = operation.namespace().as_str().to_owned();
+        let key = operation.key().map_or("", |key| key.as_str()).to_owned();
+        Ok(match word {
+            b"TAKEN" => {
+                let (key, expected, actual) = (None, Expected::Absent, reply::count(what)?);
+                Box::new(Conflict { namespace, key, expected, actual, position }).into()
+            }
+            b"WRONGTYPE" => {
+                let code = u8::try_from(reply::count(what)?).ok();
+                let kind = code.and_then(layout::kind_of_code).ok_or_else(reply::unexpected)?;
+                Error::WrongType { namespace, key, kind }
+            }
+            b"OVERFLOW" => {
+                let (integer, Operation::Add { by, .. }) = (reply::integer(&reply::bytes(what)?)?, operation) else {
+                    return Err(reply::unexpected());
+                };
+                Error::invalid(format!(
+                    "{integer} + {by} for key {key:?} in namespace {namespace:?} is outside the 64-bit integers"
+                ))
+            }
+            _ => return Err(reply::unexpected()),
+        })
+    }
+
+    /// After a repeat that met a conflict: the outcomes, if what stands everywhere is this batch's own work.
+    pub(super) fn own_work(&self, redis: &Redis) -> Result<Option<Vec<Outcome>>> {
+        let mut outcomes = Vec::with_capacity(self.operations.len());
+        for operation in self.operations {
+            match self.own_outcome(redis, operation)? {
+                Some(outcome) => outcomes.push(outcome),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(outcomes))
+    }
+
+    fn own_outcome(&self, redis: &Redis, operation: &Operation<'_>) -> Result<Option<Outcome>> {
+        let Some(key) = operation.key() else { return Ok(None) };
+        let entry = redis.stored(operation.namespace().as_str(), key.as_bytes())?;
+        let Some(entry) = entry else {
+            let is_ours = matches!(operation, Operation::Delete { .. });
+            return Ok(is_ours.then_some(Outcome { revision: 0, written: true, integer: None }));
+        };
+        let is_value = match operation {
+            Operation::Set { value, .. } | Operation::Ensure { value, .. } => {
+                value.kind() == entry.kind() && value.as_bytes() == entry.value()
+            }
+            Operation::Add { .. } => entry.kind() == Kind::Integer,
+            Operation::Touch { expiry, .. } => expiry.resolve(self.now.at)? == entry.expires_at(),
+            _ => false,
+        };
+        let integer = match operation {
+            Operation::Add { .. } => msgpack::read_integer(entry.value()),
+            _ => None,
+        };
+        let is_ours = is_value && entry.updated_at() == self.now.at;
+        Ok(is_ours.then_some(Outcome { revision: entry.revision(), written: true, integer }))
+    }
+}
+
+fn conflict(condition: &Condition<'_>, actual: u64, position: usize) -> Error {
+    let expected = match condition {
+        Condition::KeyAt { revision, .. } | Condition::NamespaceAt { revision, .. } => Expected::Revision(*revision),
+        Condition::KeyAbsent { .. } => Expected::Absent,
+        Condition::KeyPresent { .. } => Expected::Present,
+    };
+    let key = condition.key().map(|key| key.as_str().to_owned());
+    let namespace = condition.namespace().as_str().to_owned();
+    Box::new(Conflict { namespace, key, expected, actual, position }).into()
+}
+
+impl Redis {
+    /// Carries out a checked batch.
+    pub(super) fn carry_out(&self, batch: &[Operation<'_>], conditions: &[Condition<'_>]) -> Result<Vec<Outcome>> {
+        if batch.is_empty() && conditions.is_empty() {
+            return self.transport().map(|_| Vec::new());
+        }
+        let mut writing = Writing::new(batch, conditions, self.now()?);
+        let mut pasted = None;
+        match batch {
+            [Operation::CopyNamespace { source, target }] if !self.is_alone() && source != target => {
+                pasted = self.copied(source.as_str(), writing.now)?;
+                if pasted.is_none() {
+                    return self.judge_alone(&writing);
+                }
+            }
+            _ => writing = writing.with_sources(),
+        }
+        let (mut born, mut is_repeat) = (None, false);
+        loop {
+            let answer = self.transport()?.call(&writing.request(self, born, pasted.as_deref())?)?;
+            is_repeat |= answer.is_repeat;
+            match writing.read(answer.value) {
+                Ok(Some(outcomes)) => return Ok(outcomes),
+                Ok(None) => born = Some(self.claim(writing.namespaces(), writing.now)?),
+                Err(Error::Conflict(conflict)) if is_repeat => {
+                    return writing.own_work(self)?.ok_or_else(|| Error::Unavailable {
+                        what: format!("an answer was lost; what was asked may have happened, and since then {conflict}"),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Redis {
+    /// The live entries of a namespace as one cut, ready to be pasted elsewhere; `None` where it holds nothing.
+    fn copied(&self, source: &str, now: Now) -> Result<Option<Vec<u8>>> {
+        let answer = self.ask(&Request::command("HGETALL", &self.layout().namespace(source).hash))?;
+        let mut pasted = Vec::new();
+        for (key, stored) in reply::pairs(answer)? {
+            if layout::is_key(&key) && !layout::read_entry(&key, &stored)?.is_expired(now.at) {
+                for part in [key, stored] {
+                    let length = u32::try_from(part.len()).map_err(|_| reply::unexpected())?;
+                    pasted.extend_from_slice(&length.to_be_bytes());
+                    pasted.extend_from_slice(&part);
+                }
+            }
+        }
+        let (size, limit) = (pasted.len() as u64, self.capabilities().max_batch_bytes);
+        if size > limit {
+            return Err(Error::TooLarge { what: format!("a copy of namespace {source:?} in bytes"), size, limit });
+        }
+        Ok(Some(pasted).filter(|pasted| !pasted.is_empty()))
+    }
+
+    /// Judges the conditions of a batch whose operation has nothing to do.
+    fn judge_alone(&self, writing: &Writing<'_, '_>) -> Result<Vec<Outcome>> {
+        let nothing = vec![Outcome::default(); writing.operations.len()];
+        if writing.conditions.is_empty() {
+            return Ok(nothing);
+        }
+        let judged = Writing::new(&[], writing.conditions, writing.now);
+        let answer = self.transport()?.call(&judged.request(self, None, None)?)?;
+        judged.read(answer.value).map(|_| nothing)
+    }
+}
