@@ -76,9 +76,9 @@ enum Step {
 }
 
 impl Row {
-    /// Gives a copy the revision and the time of the copying, and keeps its age.
+    /// Gives a copy the revision and the time of the copying; its expiry stays.
     fn stamp(&mut self, outcome: &Outcome, now: i64) {
-        (self.revision, self.updated_at) = (outcome.revision, now);
+        (self.revision, self.created_at, self.updated_at) = (outcome.revision, now, now);
     }
 }
 

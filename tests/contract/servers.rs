@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ENDS_WITH_ITS_INPUT: &str = r#""$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
 const ENDS_WITH_THE_RUN: &str = r#""$@" >server.log 2>&1 & server=$!
 while kill -0 "$RUN" 2>/dev/null; do sleep 0.5; done
-kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
+kill -9 $server 2>/dev/null; cd /; rm -rf "$SHARED""#;
 
 /// A prefix that no other test has.
 pub(crate) fn fresh_prefix() -> String {
@@ -43,12 +43,12 @@ pub(crate) fn cluster() -> &'static str {
 }
 
 /// When a server ends.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum End {
     /// With the process that started it, or earlier.
     WithProcess,
-    /// With the process that runs all tests.
-    WithRun(u32),
+    /// With the process that runs all tests; the folder that they share goes then.
+    WithRun(u32, PathBuf),
 }
 
 /// Starts what is shared once for a run, and answers its URL.
@@ -57,10 +57,10 @@ fn shared(name: &str, start: fn(End) -> Vec<Server>) -> String {
         return url_of(&start(End::WithProcess).leak()[..]);
     };
     let folder = std::env::temp_dir().join(format!("swarmstate-{run}-{name}"));
-    let told = folder.with_extension("url");
+    let told = folder.join("url");
     if fs::create_dir(&folder).is_ok() {
-        let url = url_of(start(End::WithRun(std::os::unix::process::parent_id())).leak());
-        let unfinished = folder.join("url");
+        let url = url_of(start(End::WithRun(std::os::unix::process::parent_id(), folder.clone())).leak());
+        let unfinished = folder.join("url.part");
         fs::write(&unfinished, &url).expect("a temporary folder is writable");
         fs::rename(unfinished, &told).expect("a temporary folder is writable");
         return url;
@@ -89,7 +89,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server that writes every change to disk before it answers, with further arguments.
     pub(crate) fn start(end: End, more: &[&str]) -> Self {
-        let (port, folder) = (free_port(), fresh_folder());
+        let (port, folder) = (free_port(), fresh_folder(&end));
         let mut arguments = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--port"].map(str::to_owned).to_vec();
         arguments.push(port.to_string());
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
@@ -162,8 +162,8 @@ fn launch(folder: &Path, arguments: &[String], end: End) -> Child {
     let mut shell = Command::new("sh");
     let (script, input) = match end {
         End::WithProcess => (ENDS_WITH_ITS_INPUT, Stdio::piped()),
-        End::WithRun(run) => {
-            shell.env("RUN", run.to_string());
+        End::WithRun(run, folder) => {
+            shell.env("RUN", run.to_string()).env("SHARED", folder);
             (ENDS_WITH_THE_RUN, Stdio::null())
         }
     };
@@ -178,7 +178,7 @@ pub(crate) fn start_cluster(end: End) -> Vec<Server> {
     let start = |_| {
         let bus = free_port().to_string();
         let more = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
-        (Server::start(end, &more), bus)
+        (Server::start(end.clone(), &more), bus)
     };
     let servers = (0..3).map(start).collect::<Vec<_>>();
     let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
@@ -233,8 +233,12 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
 }
 
-fn fresh_folder() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("swarmstate-{}", fresh_prefix().replace(':', "-")));
+fn fresh_folder(end: &End) -> PathBuf {
+    let parent = match end {
+        End::WithProcess => std::env::temp_dir(),
+        End::WithRun(_, folder) => folder.clone(),
+    };
+    let folder = parent.join(format!("swarmstate-redis-{}", fresh_prefix().replace(':', "-")));
     fs::create_dir(&folder).expect("a temporary folder is writable");
     folder
 }

@@ -146,7 +146,7 @@ local function paste(i, target, copied)
     local revision = next_revision(target)
     for key, e in pairs(copied) do
       put(target, key, false,
-        entry(sub(e, 2, 2), revision, target.top, created_of(e), sub(e, 31, 38), expires_of(e), value_of(e)))
+        entry(sub(e, 2, 2), revision, target.top, now, now, expires_of(e), value_of(e)))
     end
     answer(i, revision, 1)
   end

@@ -86,10 +86,8 @@ local function differ(space, first, second)
   local added, removed, changed = {}, {}, {}
   local older, newer = snapshots_from(space, first), snapshots_from(space, second)
   if before or after then
-    local keys = changed_keys(space, before and first or second, before and second)
-    if not before then
-      for _, member in ipairs(between(space, 'k', 'l')) do keys[#keys + 1] = sub(member, 2) end
-    end
+    -- What is there at the second one only is all new.
+    local keys = before and changed_keys(space, first, second) or changed_keys(space, second, nil, true)
     for _, key in ipairs(keys) do
       local was, is = before and entry_at(space, key, older), after and entry_at(space, key, newer)
       if not was and is then

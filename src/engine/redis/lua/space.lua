@@ -182,15 +182,19 @@ local function entry_at(space, key, ids)
   return false
 end
 
--- The keys that changed since the oldest of the snapshots `ids`, up to the snapshot `bound`, each once.
-local function changed_keys(space, first, bound)
+-- The keys that changed from one snapshot on, up to another one or till now, each once; `with_all` adds those that are there now.
+local function changed_keys(space, first, bound, with_all)
   local keys, seen = {}, {}
-  for _, member in ipairs(between(space, 'a' .. number(first), bound and 'a' .. number(bound) or 'b')) do
-    local key = sub(member, 10)
-    if not seen[key] then
-      seen[key] = true
-      keys[#keys + 1] = key
+  local function take(members, head)
+    for _, member in ipairs(members) do
+      local key = sub(member, head + 1)
+      if not seen[key] then
+        seen[key] = true
+        keys[#keys + 1] = key
+      end
     end
   end
+  take(between(space, 'a' .. number(first), bound and 'a' .. number(bound) or 'b'), 9)
+  if with_all then take(between(space, 'k', 'l'), 1) end
   return keys
 end
