@@ -514,3 +514,5 @@ model!(memory, 2_000);
 model!(redis, 100);
 #[cfg(feature = "redis")]
 model!(redis_cluster, 60);
+#[cfg(feature = "sqlite")]
+model!(sqlite, 500);

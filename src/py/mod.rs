@@ -14,7 +14,9 @@ mod entry;
 mod error;
 mod fault;
 mod open;
+mod redis;
 mod snapshot;
+mod sqlite;
 mod store;
 
 use pyo3::prelude::*;
@@ -44,7 +46,11 @@ mod _core {
     #[pymodule_export]
     use super::open::{copy, open};
     #[pymodule_export]
+    use super::redis::PyRedisStore;
+    #[pymodule_export]
     use super::snapshot::PySnapshot;
+    #[pymodule_export]
+    use super::sqlite::PySqliteStore;
     #[pymodule_export]
     use super::store::PyStore;
 }

@@ -86,3 +86,5 @@ contract!(memory);
 contract!(redis);
 #[cfg(feature = "redis")]
 contract!(redis_cluster);
+#[cfg(feature = "sqlite")]
+contract!(sqlite);

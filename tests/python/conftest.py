@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import servers
 
 import swarmstate as ss
 
@@ -19,6 +20,11 @@ hypothesis.settings.load_profile("swarmstate")
 # every test that asks for `store` by one line here.
 ENGINES: dict[str, Callable[..., ss.Store]] = {
     "memory": lambda directory, **options: ss.Store(**options),
+    "redis": lambda directory, **options: ss.RedisStore(servers.single(), prefix=servers.fresh_prefix(), **options),
+    "redis-cluster": lambda directory, **options: ss.RedisStore(
+        servers.cluster(), prefix=servers.fresh_prefix(), **options
+    ),
+    "sqlite": lambda directory, **options: ss.SqliteStore(directory / "state.db", durability="normal", **options),
 }
 
 

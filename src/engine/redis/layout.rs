@@ -7,7 +7,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::key::{Key, Namespace};
+use crate::key::Key;
 use crate::msgpack;
 use crate::store::{Order, Range};
 use crate::value::{Entry, Kind, Stamp, Value};
@@ -210,11 +210,6 @@ pub(super) fn order_word(order: Order) -> &'static str {
 /// `Corrupt` when it is no text.
 pub(super) fn read_name(name: &[u8]) -> Result<String> {
     String::from_utf8(name.to_vec()).map_err(|_| Error::corrupt("a name on the server is no UTF-8"))
-}
-
-/// A namespace by a name that the server gave.
-pub(super) fn namespace_of(name: &str) -> Result<Namespace<'_>> {
-    Namespace::new(name).map_err(|_| Error::corrupt("a namespace on the server has a name that is too long"))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use self::connection::Transport;
 use self::layout::{Layout, Now};
 use self::script::{Effect, Request};
 use self::time::Offset;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
 use crate::store::{
@@ -96,6 +97,10 @@ impl Redis {
         format!("{}, prefix {:?}", self.shared.shown, self.shared.options.prefix)
     }
 
+    fn clock(&self) -> &Clock {
+        &self.shared.options.clock
+    }
+
     fn layout(&self) -> &Layout {
         &self.shared.layout
     }
@@ -113,7 +118,7 @@ impl Redis {
     }
 
     fn now(&self) -> Result<Now> {
-        self.shared.offset.now(&self.shared.options.clock, self.transport()?)
+        self.shared.offset.now(self.clock(), self.transport()?)
     }
 
     /// Sends a request and returns its answer.

@@ -13,6 +13,7 @@ use super::history::{State, gone};
 use super::read::holds_something;
 use super::script::{Effect, Request};
 use super::{Redis, layout, reply};
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::store::{Diff, NamespaceInfo, Order, Range, Reader, Snapshot, SnapshotId, SnapshotInfo, Usage, merge_diff};
@@ -229,6 +230,10 @@ impl RedisSnapshot {
 impl Snapshot for RedisSnapshot {
     fn info(&self) -> &SnapshotInfo {
         &self.info
+    }
+
+    fn clock(&self) -> &Clock {
+        self.cut.redis.clock()
     }
 
     fn diff(&self, base: &dyn Snapshot) -> Result<Diff> {

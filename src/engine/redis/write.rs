@@ -11,10 +11,10 @@ use super::layout::{self, Now};
 use super::script::{BATCH, Effect, Request};
 use super::layout::Keys;
 use super::{Redis, reply};
-use crate::error::{Conflict, Error, Expected, Result};
+use crate::error::{Error, Result};
 use crate::msgpack;
-use crate::store::{Condition, Operation, Outcome, Store};
-use crate::value::Kind;
+use crate::store::{Condition, Operation, Outcome, Store, sum, target_is_live};
+use crate::value::{Kind, Value};
 
 /// A batch, the moment at which it happens, and the namespaces that it names.
 pub(super) struct Writing<'b, 'a> {
@@ -157,31 +157,22 @@ impl<'b, 'a> Writing<'b, 'a> {
     fn refusal(&self, word: &[u8], position: usize, what: Answered) -> Result<Error> {
         if word == b"CONFLICT" {
             let condition = self.conditions.get(position).ok_or_else(reply::unexpected)?;
-            return Ok(conflict(condition, reply::count(what)?, position));
+            return Ok(condition.judge(reply::count(what)?, position).err().unwrap_or_else(reply::unexpected));
         }
         let operation = self.operations.get(position).ok_or_else(reply::unexpected)?;
-        let namespace = operation.namespace().as_str().to_owned();
-        let key = operation.key().map_or("", |key| key.as_str()).to_owned();
-        Ok(match word {
-            b"TAKEN" => {
-                let (key, expected, actual) = (None, Expected::Absent, reply::count(what)?);
-                Box::new(Conflict { namespace, key, expected, actual, position }).into()
-            }
+        if word == b"TAKEN" {
+            return Ok(target_is_live(operation.namespace(), reply::count(what)?, position));
+        }
+        let Operation::Add { namespace, key, by, .. } = operation else { return Err(reply::unexpected()) };
+        let (kind, standing) = match word {
             b"WRONGTYPE" => {
                 let code = u8::try_from(reply::count(what)?).ok();
-                let kind = code.and_then(layout::kind_of_code).ok_or_else(reply::unexpected)?;
-                Error::WrongType { namespace, key, kind }
+                (code.and_then(layout::kind_of_code).ok_or_else(reply::unexpected)?, Value::from(0))
             }
-            b"OVERFLOW" => {
-                let (integer, Operation::Add { by, .. }) = (reply::integer(&reply::bytes(what)?)?, operation) else {
-                    return Err(reply::unexpected());
-                };
-                Error::invalid(format!(
-                    "{integer} + {by} for key {key:?} in namespace {namespace:?} is outside the 64-bit integers"
-                ))
-            }
+            b"OVERFLOW" => (Kind::Integer, Value::from(reply::integer(&reply::bytes(what)?)?)),
             _ => return Err(reply::unexpected()),
-        })
+        };
+        Ok(sum((namespace, key), kind, standing.as_bytes(), *by).err().unwrap_or_else(reply::unexpected))
     }
 
     /// After a repeat that met a conflict: the outcomes, if what stands everywhere is this batch's own work.
@@ -218,17 +209,6 @@ impl<'b, 'a> Writing<'b, 'a> {
         let is_ours = is_value && entry.updated_at() == self.now.at;
         Ok(is_ours.then_some(Outcome { revision: entry.revision(), written: true, integer }))
     }
-}
-
-fn conflict(condition: &Condition<'_>, actual: u64, position: usize) -> Error {
-    let expected = match condition {
-        Condition::KeyAt { revision, .. } | Condition::NamespaceAt { revision, .. } => Expected::Revision(*revision),
-        Condition::KeyAbsent { .. } => Expected::Absent,
-        Condition::KeyPresent { .. } => Expected::Present,
-    };
-    let key = condition.key().map(|key| key.as_str().to_owned());
-    let namespace = condition.namespace().as_str().to_owned();
-    Box::new(Conflict { namespace, key, expected, actual, position }).into()
 }
 
 impl Redis {
