@@ -129,9 +129,9 @@ def long_name_calls():
 
 
 @pytest.fixture
-def filled(store):
+def filled(store, fill):
     """A store in which every call of the table would change or read something."""
-    store.set_many([("n", "k", 1), ("n", "other", "text"), ("o", "k", [1])])
+    fill(store, [("n", "k", 1), ("n", "other", "text"), ("o", "k", [1])])
     store.snapshot()
     return store
 
