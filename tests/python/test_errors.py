@@ -29,6 +29,7 @@ WRONG = {
     **{name: ["1", True, [1]] for name in ["ttl", "seconds", "timeout"]},
     **{name: [1, "yes"] for name in ["reverse", "create"]},
     "path": [b"bytes", 7, None],
+    "ca": [b"bytes", 7],
     "snapshot": [1, "1", ss.Store()],
     "base": [1, None, ss.Store()],
     "clock": [1.0, "now", ss.Store()],
@@ -46,6 +47,14 @@ CALLS = {
     "copy": {"source": ss.Store().snapshot(), "target": ss.Store(), "progress": None},
     "Clock": {"start": 0.0},
     "Clock.advance": {"seconds": 1},
+    "RedisStore": {
+        "url": "redis://127.0.0.1",
+        "prefix": "p",
+        "timeout": 1,
+        "max_history": 1,
+        "ca": "ca.pem",
+        "clock": ss.Clock(),
+    },
     "SqliteStore": {
         "path": "state.db",
         "durability": "full",
@@ -124,7 +133,7 @@ def wrong_calls():
 def long_name_calls():
     for dotted, arguments in CALLS.items():
         for argument in sorted(arguments.keys() & set(NAMES)):
-            if dotted != "copy":
+            if dotted not in {"copy", "RedisStore"}:
                 yield pytest.param(dotted, argument, id=f"{dotted}-{argument}")
 
 
