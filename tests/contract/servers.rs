@@ -142,7 +142,7 @@ impl Server {
     fn wait_until_ready(&self) {
         wait_for("a redis-server", || {
             let answer = try_command(self.port, &["PING"])?;
-            answer.starts_with("+PONG").then_some(())
+            (answer.starts_with("+PONG") || answer.starts_with("-NOAUTH")).then_some(())
         });
     }
 
@@ -229,7 +229,7 @@ fn try_command(port: u16, words: &[&str]) -> Option<String> {
 }
 
 /// A port that was free a moment ago; low enough that nothing else is likely to be given it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
 }
 
