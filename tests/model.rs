@@ -384,7 +384,11 @@ impl Pair {
                 && outcome.written
                 && !self.store.capabilities().copies_keep_revisions
             {
-                self.state.rows.iter_mut().filter(|(at, _)| at.0 == *target).for_each(|(_, row)| row.stamp(outcome, now));
+                self.state
+                    .rows
+                    .iter_mut()
+                    .filter(|(at, _)| at.0 == *target)
+                    .for_each(|(_, row)| row.stamp(outcome, now));
             }
             if outcome.written {
                 let highest = self.highest.entry(act.namespace()).or_default();

@@ -20,7 +20,11 @@ const THREADS: usize = 8;
 const SURVIVES_A_KILL: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 fn options(timeout_millis: u64) -> RedisOptions {
-    RedisOptions { prefix: servers::fresh_prefix(), timeout: Duration::from_millis(timeout_millis), ..Default::default() }
+    RedisOptions {
+        prefix: servers::fresh_prefix(),
+        timeout: Duration::from_millis(timeout_millis),
+        ..Default::default()
+    }
 }
 
 fn open(url: &str, timeout_millis: u64) -> Redis {
@@ -381,8 +385,7 @@ fn end_at_every_step(
     let mut steps = 0;
     for answers in 0.. {
         let (clock, long) = later();
-        let options =
-            RedisOptions { clock: clock.clone(), timeout: Duration::from_millis(150), ..options(150) };
+        let options = RedisOptions { clock: clock.clone(), timeout: Duration::from_millis(150), ..options(150) };
         let url = format!("{scheme}://127.0.0.1:{}", proxy.port);
         proxy.set(Mode::Pass);
         let other = Redis::open(&url, RedisOptions { timeout: Duration::from_secs(5), ..options.clone() });
@@ -442,8 +445,14 @@ fn start_cluster_behind(proxy: &Proxy) -> Server {
     let announced = proxy.port.to_string();
     let bus = servers::free_port().to_string();
     let server = Server::own(&[
-        "--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-announce-port", &announced,
-        "--cluster-announce-ip", "127.0.0.1",
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-announce-port",
+        &announced,
+        "--cluster-announce-ip",
+        "127.0.0.1",
     ]);
     proxy.lead_to(server.port);
     servers::command(server.port, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
@@ -484,7 +493,9 @@ fn a_client_of_a_cluster_that_dies_while_it_drops_a_snapshot_leaves_it_or_none()
         &proxy,
         "redis+cluster",
         |store| {
-            proxy_is_open_while(&proxy, || store.snapshot().expect("it is taken")).and_then(|id| store.drop_snapshot(id)).map(drop)
+            proxy_is_open_while(&proxy, || store.snapshot().expect("it is taken"))
+                .and_then(|id| store.drop_snapshot(id))
+                .map(drop)
         },
         |store, is_done| {
             let history = store.history().expect("it answers");

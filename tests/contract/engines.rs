@@ -80,6 +80,7 @@ impl Engine {
 /// An empty store on a server that all tests share: its prefix is new.
 #[cfg(feature = "redis")]
 fn open_redis(url: &str, clock: &Clock, max_history: Option<usize>) -> Arc<dyn Store> {
-    let options = RedisOptions { prefix: servers::fresh_prefix(), max_history, clock: clock.clone(), ..RedisOptions::default() };
+    let options =
+        RedisOptions { prefix: servers::fresh_prefix(), max_history, clock: clock.clone(), ..RedisOptions::default() };
     Arc::new(Redis::open(url, options).expect("the server answers"))
 }

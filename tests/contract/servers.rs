@@ -17,7 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const ENDS_WITH_ITS_INPUT: &str = r#""$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
+const ENDS_WITH_ITS_INPUT: &str =
+    r#""$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
 const ENDS_WITH_THE_RUN: &str = r#""$@" >server.log 2>&1 & server=$!
 while kill -0 "$RUN" 2>/dev/null; do sleep 0.5; done
 kill -9 $server 2>/dev/null; cd /; rm -rf "$SHARED""#;

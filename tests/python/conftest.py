@@ -66,8 +66,10 @@ def store(make_store) -> ss.Store:
 
 @pytest.fixture(params=[engine for engine in ENGINES if engine != "redis-cluster"])
 def wide_store(request, tmp_path, clock) -> Iterator[ss.Store]:
-    """A fresh store, once for every engine that changes several namespaces in one batch. What the other one does instead
-    stands in test_redis.py."""
+    """A fresh store, once for every engine that changes several namespaces in one batch.
+
+    What the other one does instead stands in test_redis.py.
+    """
     for make in opening(request.param, tmp_path, clock):
         yield make()
 

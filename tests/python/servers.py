@@ -1,4 +1,4 @@
-"""Redis servers of the tests' own: real processes on free ports of this machine, in a temporary folder, gone with the tests.
+"""Redis servers of the tests' own: real processes on free ports, each in a temporary folder, gone with the tests.
 
 Tests share a single server and a cluster of three masters, and take a fresh prefix each. A server never outlives the
 tests: a shell waits beside it for the end of its own input, which comes when this process ends, however it ends.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::io::tcp::{TcpSettings, socket2};
 use redis::{Client, ConnectionAddr, ConnectionInfo, ProtocolVersion};
 
-use super::connection;
+use super::node;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -56,9 +56,9 @@ impl RedisOptions {
             "timeout" => self.timeout = parse_timeout(value)?,
             "max_history" => {
                 let most = value.parse();
-                self.max_history = Some(most.map_err(|_| {
-                    Error::invalid(format!("max_history must be a whole number, not {value:?}"))
-                })?);
+                self.max_history = Some(
+                    most.map_err(|_| Error::invalid(format!("max_history must be a whole number, not {value:?}")))?,
+                );
             }
             "ca" => self.ca = Some(value.into()),
             _ => return Ok(false),
@@ -162,9 +162,7 @@ impl Target {
         };
         let addr = match self.info.addr() {
             ConnectionAddr::Tcp(..) => ConnectionAddr::Tcp(host, port),
-            ConnectionAddr::TcpTls { .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-            }
+            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
             other => other.clone(),
         };
         let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
@@ -175,7 +173,7 @@ impl Target {
 
     /// The client that connects by `info`.
     pub(super) fn client(&self, info: ConnectionInfo) -> redis::RedisResult<Client> {
-        connection::client(info, self.authority.as_deref())
+        node::client(info, self.authority.as_deref())
     }
 
     /// Looks at what a server says of itself.
@@ -194,9 +192,9 @@ impl Target {
             ("cluster", false) => Err(Error::invalid(format!(
                 "{self} is a node of a cluster; open it by a URL that begins with redis+cluster:"
             ))),
-            ("standalone", true) => Err(Error::invalid(format!(
-                "{self} is no cluster; open it by a URL that begins with redis:"
-            ))),
+            ("standalone", true) => {
+                Err(Error::invalid(format!("{self} is no cluster; open it by a URL that begins with redis:")))
+            }
             (mode, _) => Err(Error::invalid(format!("{self} is a {mode}, not a server that holds data"))),
         }
     }

@@ -41,9 +41,7 @@ impl Layout {
         match prefix.len() {
             0 => Err(Error::invalid("a prefix must not be empty")),
             1..=MAX_PREFIX_BYTES => Ok(Self { prefix: escape(prefix, &['%', ':', '{', '}']) }),
-            length => {
-                Err(Error::invalid(format!("a prefix of {length} bytes is longer than {MAX_PREFIX_BYTES}")))
-            }
+            length => Err(Error::invalid(format!("a prefix of {length} bytes is longer than {MAX_PREFIX_BYTES}"))),
         }
     }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod connection;
 mod history;
 mod layout;
+mod node;
 mod read;
 mod reply;
 mod script;

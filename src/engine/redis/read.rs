@@ -131,12 +131,7 @@ impl Redis {
     }
 
     /// The namespaces of a range of which `verb` says that they hold something.
-    pub(super) fn namespaces_where(
-        &self,
-        range: &Range<'_>,
-        verb: &str,
-        argument: &[u8],
-    ) -> Result<Vec<String>> {
+    pub(super) fn namespaces_where(&self, range: &Range<'_>, verb: &str, argument: &[u8]) -> Result<Vec<String>> {
         let mut pages = NamePages::new(self, range);
         let mut found = Vec::new();
         while let Some(names) = pages.next(range.limit - found.len())? {

@@ -149,7 +149,9 @@ impl Cut {
     fn since(&self, base: SnapshotId) -> Result<Diff> {
         let mut diff = Diff::default();
         for (name, [added, removed, changed]) in self.changes_since(base)? {
-            for (list, mut keys) in [(&mut diff.added, added), (&mut diff.removed, removed), (&mut diff.changed, changed)] {
+            for (list, mut keys) in
+                [(&mut diff.added, added), (&mut diff.removed, removed), (&mut diff.changed, changed)]
+            {
                 keys.sort_unstable();
                 for key in keys {
                     list.push((name.clone(), layout::read_name(&key)?));
@@ -159,7 +161,7 @@ impl Cut {
         Ok(diff)
     }
 
-    fn changes_since(&self, base: SnapshotId) -> Result<Vec<(String, [Vec<Vec<u8>>; 3])>> {
+    fn changes_since(&self, base: SnapshotId) -> Result<Vec<(String, Changes)>> {
         if self.redis.is_alone() {
             let request = self.redis.catalogue("differ_all", Effect::Repeatable);
             let request = request.arg(base).arg(self.id).arg(self.redis.layout().prefix());
@@ -196,7 +198,10 @@ impl Cut {
     }
 }
 
-fn lists(mut parts: impl Iterator<Item = Value>) -> Result<[Vec<Vec<u8>>; 3]> {
+/// The keys of one namespace that were added, removed and changed.
+type Changes = [Vec<Vec<u8>>; 3];
+
+fn lists(mut parts: impl Iterator<Item = Value>) -> Result<Changes> {
     let mut next = || reply::list(parts.next().unwrap_or_default());
     Ok([next()?, next()?, next()?])
 }

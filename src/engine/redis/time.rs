@@ -53,9 +53,10 @@ fn measure(clock: &Clock, transport: &Transport) -> Result<i64> {
     let mut parts = reply::array(transport.call(&request)?.value)?.into_iter();
     let after = clock.now_and_micros().1;
     let mut number = || match parts.next() {
-        Some(Value::BulkString(digits)) => {
-            std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(reply::unexpected)
-        }
+        Some(Value::BulkString(digits)) => std::str::from_utf8(&digits)
+            .ok()
+            .and_then(|digits| digits.parse::<i64>().ok())
+            .ok_or_else(reply::unexpected),
         Some(Value::Int(number)) => Ok(number),
         _ => Err(reply::unexpected()),
     };

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 
 use redis::Value as Answered;
 
+use super::layout::Keys;
 use super::layout::{self, Now};
 use super::script::{BATCH, Effect, Request};
-use super::layout::Keys;
 use super::{Redis, reply};
 use crate::error::{Error, Result};
 use crate::msgpack;
@@ -112,14 +112,17 @@ impl<'b, 'a> Writing<'b, 'a> {
             self.operations.iter().any(|operation| match condition {
                 Condition::KeyPresent { .. } => false,
                 Condition::NamespaceAt { namespace, .. } => {
-                    operation.namespace() == namespace && matches!(operation, Operation::Set { .. } | Operation::Add { .. })
+                    operation.namespace() == namespace
+                        && matches!(operation, Operation::Set { .. } | Operation::Add { .. })
                 }
                 Condition::KeyAt { namespace, key, .. } => {
-                    operation.namespace() == namespace && operation.key() == Some(key)
+                    operation.namespace() == namespace
+                        && operation.key() == Some(key)
                         && !matches!(operation, Operation::Ensure { .. })
                 }
                 Condition::KeyAbsent { namespace, key } => {
-                    operation.namespace() == namespace && operation.key() == Some(key)
+                    operation.namespace() == namespace
+                        && operation.key() == Some(key)
                         && matches!(operation, Operation::Set { .. } | Operation::Add { .. } | Operation::Ensure { .. })
                 }
             })
@@ -237,7 +240,9 @@ impl Redis {
                 Ok(None) => born = Some(self.claim(writing.namespaces(), writing.now)?),
                 Err(Error::Conflict(conflict)) if is_repeat => {
                     return writing.own_work(self)?.ok_or_else(|| Error::Unavailable {
-                        what: format!("an answer was lost; what was asked may have happened, and since then {conflict}"),
+                        what: format!(
+                            "an answer was lost; what was asked may have happened, and since then {conflict}"
+                        ),
                     });
                 }
                 Err(error) => return Err(error),
