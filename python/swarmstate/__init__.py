@@ -23,6 +23,8 @@ from swarmstate._core import (
     Store,
     copy,
     dumps,
+    export,
+    import_,
     loads,
     open,
 )
@@ -59,6 +61,8 @@ __all__ = [
     "WrongTypeError",
     "copy",
     "dumps",
+    "export",
+    "import_",
     "loads",
     "open",
 ]

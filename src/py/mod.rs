@@ -16,6 +16,7 @@ mod fault;
 mod open;
 mod snapshot;
 mod store;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -47,4 +48,6 @@ mod _core {
     use super::snapshot::PySnapshot;
     #[pymodule_export]
     use super::store::PyStore;
+    #[pymodule_export]
+    use super::transfer::{export, import_};
 }
