@@ -177,7 +177,11 @@ fn an_import_goes_in_batches_and_tells_its_progress() {
     let target = Memory::new();
 
     let bytes = exported(&source, Format::Msgpack);
-    import(&mut &*bytes, &target, &mut |done, total| Ok(told.push((done, total)))).expect("it is whole");
+    import(&mut &*bytes, &target, &mut |done, total| {
+        told.push((done, total));
+        Ok(())
+    })
+    .expect("it is whole");
 
     assert_eq!(told, [(1000, 2002), (2000, 2002), (2001, 2002), (2002, 2002)]);
     assert_eq!(target.usage(), source.usage());

@@ -1,9 +1,9 @@
-from _typeshed import SupportsRead, SupportsWrite
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
 
+from _typeshed import SupportsRead, SupportsWrite
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
@@ -429,8 +429,8 @@ class Entry:
         r"""Show the entry as one line of JSON, the way an export writes it.
 
         Returns:
-            An object with namespace, key, kind, value, revision, created_at, updated_at and expires_at. A value that JSON
-            cannot hold exactly stands there as "msgpack", the base64 of its bytes, instead of as "value".
+            An object with namespace, key, kind, value, revision, created_at, updated_at and expires_at. A value that
+            JSON cannot hold exactly stands there as "msgpack", the base64 of its bytes, instead of as "value".
 
         Example:
             >>> store = Store()
@@ -838,8 +838,8 @@ def import_(
 ) -> _Imported:
     """Write everything that an export holds into a store, into namespaces that do not exist there yet.
 
-    The file is read to its end before anything is written, so a bad one changes nothing. Values, kinds and expiries stay
-    as they are; revisions and times are the store's own. Other threads run meanwhile.
+    The file is read to its end before anything is written, so a bad one changes nothing. Values, kinds and expiries
+    stay as they are; revisions and times are the store's own. Other threads run meanwhile.
 
     Args:
         file: A path, or a file that is open for reading bytes; the latter is copied to a temporary file first.

@@ -4,8 +4,8 @@
 //! never becomes a float, and what 64 bits cannot hold is an error. Nothing here recurses, members keep their order, and the
 //! memory that reading takes is bounded by the text. What goes in the place of a value that JSON cannot hold is for the caller.
 
-use super::{Item, Malformed, Role, Walk, write_array_head, write_f64, write_integer, write_map_head};
-use super::{marker, write_str, write_str_head, write_u64};
+use super::{Item, Malformed, Role, Walk, marker, write_array_head, write_f64, write_integer};
+use super::{write_map_head, write_str, write_str_head, write_u64};
 
 /// Text that is not one JSON value, or one that msgpack cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
