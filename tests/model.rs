@@ -483,3 +483,5 @@ macro_rules! model {
 }
 
 model!(memory);
+#[cfg(feature = "sqlite")]
+model!(sqlite);
