@@ -1,5 +1,6 @@
+import os
 from collections.abc import Callable, Iterable, Mapping
-from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
 
@@ -41,7 +42,7 @@ class _Imported(TypedDict):
     entries: int
     expired: int
 
-_Path: TypeAlias = str | PathLike[str]
+_Path: TypeAlias = str | os.PathLike[str]
 
 # LangGraph's values are serialized before they come here: (form, bytes).
 _Serialized: TypeAlias = tuple[str, bytes]
@@ -390,6 +391,54 @@ class Store:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+@disjoint_base
+class SqliteStore(Store):
+    """A store in one SQLite file, shared by any number of threads and processes of one machine.
+
+    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads run
+    while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was forked
+    while the file was open every use of it raises InvalidError.
+
+    Args:
+        path: The file, a str or a path; it is made if it is not there, readable by its owner alone.
+        durability: What a write that returned survives: "full" = loss of power, "normal" = the end of the process.
+        timeout: Seconds that a call waits for other processes and threads.
+        max_history: The most snapshots that are left when this store takes one; None = unlimited.
+        create: False = a file that is not there is an error.
+        clock: What tells the time; None = the system's clock. Tests pass a Clock and move it.
+
+    Raises:
+        NotFoundError: The folder is not there, or without `create` the file.
+        InvalidError: An option has no such value, the file is no store or cannot be written, or it was open when this
+            process was forked.
+        UnsupportedError: The file was made by a newer release.
+        CorruptError: The file is damaged.
+        UnavailableError: Other processes held the file for the whole timeout.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with SqliteStore(f"{folder}/state.db") as store:
+        ...         revision = store.set("workflow", "onboarding", {"step": 3})
+        ...     with SqliteStore(f"{folder}/state.db") as store:
+        ...         store.get("workflow", "onboarding")
+        {'step': 3}
+    """
+
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: Literal["full", "normal"] = "full",
+        timeout: float = 30.0,
+        max_history: int | None = None,
+        create: bool = True,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def path(self) -> Path:
+        """The file's absolute path."""
 
 @final
 class Entry:
@@ -754,17 +803,19 @@ class Clock:
 def open(url: str) -> Store:
     """Open the store that a URL names.
 
-    `memory:` is a new store each time. The query takes the options of the engine by name.
+    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
+    by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
 
     Args:
-        url: Such as "memory:" or "memory:?max_history=100".
+        url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
 
     Returns:
-        The store.
+        The store: a Store for memory, a SqliteStore for a file.
 
     Raises:
         InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
             take.
+        Error: Whatever the engine's class raises.
 
     Example:
         >>> open("memory:").capabilities.engine

@@ -4,6 +4,7 @@ The escape is one to one: a backslash is doubled, and a character that cannot be
 `\U000e0001` by its code. What is shown can be typed.
 """
 
+import os
 import re
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -70,7 +71,7 @@ def url(store: str, *, create: bool) -> str:
         The URL to open.
     """
     if not _SCHEME.match(store):
-        store = f"sqlite:///{quote(store)}"
+        store = f"sqlite:///{quote(os.fsencode(store))}"
     if create or not store.startswith("sqlite:"):
         return store
     place, _, query = store.partition("?")

@@ -65,6 +65,10 @@ impl File {
         Ok(Arc::new(Self { path, identity, process: here }))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn place(&self) -> Place<'_> {
         Place(&self.path)
     }

@@ -141,6 +141,11 @@ impl Sqlite {
         Ok(Self { shared: Arc::new(shared), waiting: Waiting::plainly() })
     }
 
+    /// The file's absolute path.
+    pub fn path(&self) -> &Path {
+        self.shared.file.path()
+    }
+
     fn require_open(&self) -> Result<()> {
         self.shared.file.require_own_process()?;
         self.shared.pool.require_open()
