@@ -99,7 +99,10 @@ fn decode_path(path: &str) -> Result<std::path::PathBuf> {
 #[cfg(all(feature = "sqlite", not(unix)))]
 fn decode_path(path: &str) -> Result<std::path::PathBuf> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
-    Ok(decoded.map_err(|_| Error::invalid(format!("the path {path:?} is not UTF-8 when it is decoded")))?.into_owned().into())
+    Ok(decoded
+        .map_err(|_| Error::invalid(format!("the path {path:?} is not UTF-8 when it is decoded")))?
+        .into_owned()
+        .into())
 }
 
 /// Reads what `durability` says.

@@ -220,6 +220,11 @@ fn what_is_missing_from_a_cut_off_export_is_told() {
     assert_eq!(refusal(&lines[..5].concat()), "the export is cut off: its trailer is missing after 4 entries");
     let gap = [&lines[..5], &lines[6..]].concat().concat();
     assert_eq!(refusal(&gap), "record 11 of the export: the trailer counts 10 entries, but 9 stand before it");
+    assert_eq!(
+        refusal(&json[..50]),
+        "record 2 of the export: malformed JSON at byte 13: a string does not end; the export ends here without the end of \
+         a line, so it may be cut off"
+    );
     let msgpack = exported(&source, Format::Msgpack);
     assert_eq!(refusal(&msgpack[..20]), "the export ends inside record 2: it was cut off");
 }

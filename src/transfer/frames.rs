@@ -53,6 +53,12 @@ impl<R: Read> Frames<R> {
         self.format
     }
 
+    /// Whether the last record is a line without an end, behind which nothing comes.
+    pub(super) fn lacks_its_end(&self) -> bool {
+        let is_last = self.is_at_end && self.start == self.buffer.len();
+        self.format == Format::JsonLines && is_last && self.buffer.last() != Some(&b'\n')
+    }
+
     /// The number of the last record, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
@@ -119,7 +125,6 @@ impl<R: Read> Frames<R> {
         Ok(())
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

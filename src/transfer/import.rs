@@ -99,6 +99,7 @@ fn read_all(
             None => return Err(order.cut_off().into()),
         };
         let number = frames.number();
+        let record = if frames.lacks_its_end() { record.map_err(may_be_cut_off) } else { record };
         match record.and_then(|record| order.admit(record, capabilities)).map_err(|error| at_record(number, error))? {
             Next::Header => {}
             Next::Entry(entry) => take(entry)?,
@@ -109,6 +110,10 @@ fn read_all(
         None => Ok(()),
         Some(_) => Err(at_record(frames.number(), Error::invalid("it stands behind the trailer")).into()),
     }
+}
+
+fn may_be_cut_off(error: Error) -> Error {
+    Error::invalid(format!("{error}; the export ends here without the end of a line, so it may be cut off"))
 }
 
 /// Names the record in an error of its content.

@@ -88,17 +88,18 @@ def test_progress_is_told_to_the_end(make_store):
 def test_an_exception_from_progress_ends_the_work_and_passes_on(make_store, tmp_path):
     source, target = make_store(), make_store()
     source.set_many([("n", str(i), i) for i in range(3000)])
-    file = exported(source)
+    file, folder = exported(source), tmp_path / "exports"
+    folder.mkdir()
 
     def stop(done, total):
         raise LookupError(f"{done} of {total}")
 
     with pytest.raises(LookupError, match="1000 of 3000"):
-        ss.export(source, tmp_path / "state", progress=stop)
+        ss.export(source, folder / "state", progress=stop)
     with pytest.raises(LookupError, match="1000 of 3000"):
         ss.import_(file, target, progress=stop)
 
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(folder) == []
     assert len(target) == 1000
 
 
@@ -268,7 +269,7 @@ def test_an_entry_shows_itself_as_a_line_of_its_stores_export(store):
 
 
 def test_a_store_tells_what_happened_since_a_snapshot_and_takes_none(make_store):
-    store = make_store(max_history=1)
+    store = make_store(max_history=2)
     store.set_many([("n", "changes", 1), ("n", "goes", 1), ("n", "stays", 1)])
     base = store.snapshot()
 

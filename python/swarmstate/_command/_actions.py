@@ -145,16 +145,16 @@ def _restore(store: Store, arguments: Arguments) -> None:
     removes, brings_back, changes_back = len(since["added"]), len(since["removed"]), len(since["changed"])
     effect = f"removes {removes:,}, brings back {brings_back:,} and changes back {changes_back:,} entries"
     if not arguments.yes:
-        _ask(f"Restoring snapshot {snapshot.id} {effect}. Go on?")
+        _ask(f"restoring snapshot {snapshot.id} {effect}")
     store.restore(snapshot)
     counts = {"removed": removes, "brought_back": brings_back, "changed_back": changes_back}
     _answer(arguments, {"restored": snapshot.id, **counts}, f"restored snapshot {snapshot.id}: it {effect}")
 
 
-def _ask(question: str) -> None:
+def _ask(effect: str) -> None:
     if not sys.stdin.isatty():
-        raise InvalidError(f"{question} There is no terminal to ask: --yes says so")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        raise InvalidError(f"{effect}; there is no terminal to ask, so say --yes")
+    print(f"{effect}; go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConflictError("nothing was restored")
 
