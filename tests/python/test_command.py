@@ -277,7 +277,7 @@ def test_what_only_reads_makes_no_store(run, tmp_path, words, store):
         (["snapshots", "--take", "--drop", "1"], "either --take or --drop"),
         (["diff", "one"], "no whole number"),
         (["diff", "-1"], "no whole number"),
-        (["keys", "--limit", "١"], "no whole number"),
+        (["keys", "--limit", "\u0661"], "no whole number"),
         (["export", "--format", "json"], "invalid choice"),
         (["nothing"], "invalid choice"),
     ],

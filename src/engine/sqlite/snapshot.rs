@@ -6,7 +6,7 @@ use super::connection::Link;
 use super::history::{self, Cut, dropped};
 use super::read::{self, Moment};
 use super::{Sqlite, sql};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::store::{Diff, NamespaceInfo, Range, Reader, Snapshot, SnapshotInfo, Usage, merge_diff};
@@ -74,6 +74,10 @@ read_at_one_moment!(SqliteView);
 impl Snapshot for SqliteSnapshot {
     fn info(&self) -> &SnapshotInfo {
         &self.cut.info
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.store.shared.options.clock
     }
 
     fn diff(&self, base: &dyn Snapshot) -> Result<Diff> {
