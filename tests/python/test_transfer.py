@@ -289,3 +289,14 @@ def test_a_diff_to_now_leaves_out_what_is_due(store, clock):
     clock.advance(5)
 
     assert store.diff(base)["removed"] == [("n", "goes")]
+
+
+def test_state_moves_from_engine_to_engine_through_a_file(tmp_path):
+    memory, back = ss.Store(), ss.Store()
+    memory.set_many([*VALUES, *(("many", f"{i:04}", {"i": i, "pad": "x" * (i % 3000)}) for i in range(2500))])
+
+    with ss.SqliteStore(tmp_path / "state.db") as file:
+        ss.import_(exported(memory, "jsonl"), file)
+        ss.import_(exported(file, "msgpack"), back)
+
+    assert back.snapshot().diff(memory.snapshot()) == {"added": [], "removed": [], "changed": []}
