@@ -103,6 +103,14 @@ impl Line {
         }
     }
 
+    /// Waits until so many wait.
+    #[cfg(test)]
+    pub(super) fn await_waiting(&self, count: usize) {
+        while self.0.lock().waiting.len() < count {
+            std::thread::yield_now();
+        }
+    }
+
     /// Takes a ticket out of the line; `false` when it no longer stands there.
     fn leave(&self, ticket: &Arc<Ticket>) -> bool {
         let mut order = self.0.lock();
@@ -196,12 +204,6 @@ mod tests {
         }
     }
 
-    fn await_waiting(line: &Line, count: usize) {
-        while line.0.lock().waiting.len() < count {
-            thread::yield_now();
-        }
-    }
-
     #[test]
     fn a_leader_takes_along_what_stands_before_the_first_that_must_lead_itself() {
         let line = Line::default();
@@ -213,7 +215,7 @@ mod tests {
                 let batch = has_batch.then(Batch::new);
                 let line = &line;
                 followers.push(scope.spawn(move || matches!(line.enter(|| batch, None), Turn::Answered(Ok(_)))));
-                await_waiting(line, count + 1);
+                line.await_waiting(count + 1);
             }
             let taken = first.take_followers();
             assert_eq!(taken.batches().count(), 2);
@@ -244,7 +246,7 @@ mod tests {
 
         thread::scope(|scope| {
             let follower = scope.spawn(|| line.enter(|| Some(Batch::new()), None));
-            await_waiting(&line, 1);
+            line.await_waiting(1);
             drop(first.take_followers());
             let Turn::Answered(answer) = follower.join().expect("it ends") else { panic!("it was taken") };
 
