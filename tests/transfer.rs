@@ -188,6 +188,34 @@ fn an_import_goes_in_batches_and_tells_its_progress() {
 }
 
 #[test]
+fn an_export_tells_its_progress_after_every_thousand_entries_and_at_the_end() {
+    let source = Memory::new();
+    for number in 0..2000 {
+        source.set("many", &format!("k{number}"), number).expect("valid");
+    }
+    let mut told = Vec::new();
+
+    let written = export(&source, &mut io::sink(), Format::JsonLines, &mut |done, total| {
+        told.push((done, total));
+        Ok(())
+    });
+
+    assert_eq!(written.expect("a sink takes every byte"), 2000);
+    assert_eq!(told, [(1000, 2000), (2000, 2000)]);
+}
+
+#[test]
+fn an_endless_source_is_refused_at_its_first_bad_record() {
+    let garbage = b"\x92\xaaswarmstate\x01".chain(io::repeat(0));
+
+    let refused = import(&mut { garbage }, &Memory::new(), &mut |_, _| Ok(()));
+
+    assert!(
+        matches!(refused, Err(Failure::Store(Error::Invalid { what })) if what.starts_with("record 2 of the export"))
+    );
+}
+
+#[test]
 fn an_export_of_nothing_imports_as_nothing() {
     for format in FORMATS {
         let bytes = exported(&Memory::new(), format);

@@ -47,7 +47,7 @@ pub fn export(
                 collected.clear();
             }
             written += 1;
-            if written % BATCH_OPERATIONS as u64 == 0 {
+            if written % BATCH_OPERATIONS as u64 == 0 && written < total {
                 progress(written, total)?;
             }
         }

@@ -1,10 +1,10 @@
 //! Writes what an export holds into a store.
 //!
 //! A file is read twice: first to the end, to know that it is whole, well formed and meets no namespace that lives, and only then
-//! to write. So a bad file leaves the target as it was. What cannot be read twice is put into a file without a name first.
+//! to write. So a bad file leaves the target as it was. What cannot be read twice is kept in a file without a name meanwhile.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::copy::require_absent;
@@ -39,8 +39,8 @@ pub struct Imported {
 /// `Unavailable`, and the errors of `progress`, leave in `target` what was written by then; delete those namespaces and repeat.
 pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
     let mut spool = tempfile::tempfile()?;
-    io::copy(source, &mut spool)?;
-    import_file(&mut spool, target, progress)
+    let total = survey(&mut Tee { source, spool: &mut spool }, target)?;
+    write(&mut spool, total, target, progress)
 }
 
 /// Imports from a file, without a copy of it.
@@ -49,18 +49,32 @@ pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>)
 /// As [`import`].
 pub fn import_from(path: &Path, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
     let mut file = File::open(path).map_err(|error| at_path(path, &error))?;
-    if file.metadata()?.is_file() {
-        import_file(&mut file, target, progress)
-    } else {
-        import(&mut file, target, progress)
+    if !file.metadata()?.is_file() {
+        return import(&mut file, target, progress);
+    }
+    let total = survey(&mut file, target)?;
+    write(&mut file, total, target, progress)
+}
+
+/// Keeps in a file what is read from elsewhere.
+struct Tee<'a> {
+    source: &'a mut dyn Read,
+    spool: &'a mut File,
+}
+
+impl Read for Tee<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.spool.write_all(&buffer[..read])?;
+        Ok(read)
     }
 }
 
-fn import_file(file: &mut File, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
-    let capabilities = target.capabilities();
+/// Reads an export to its end and tells how many entries `target` may be given.
+fn survey(source: &mut dyn Read, target: &dyn Store) -> Result<u64, Failure> {
     let mut total = 0;
     let mut namespace: Option<Namespace<'_>> = None;
-    read_all(file, capabilities, &mut |entry| {
+    read_all(source, target.capabilities(), &mut |entry| {
         total += 1;
         if namespace.as_ref() != Some(&entry.namespace) {
             require_absent(target, entry.namespace.as_str())?;
@@ -68,29 +82,25 @@ fn import_file(file: &mut File, target: &dyn Store, progress: Progress<'_>) -> R
         }
         Ok(())
     })?;
-    let mut writing = Writing {
-        target,
-        progress,
-        total,
-        pending: Vec::new(),
-        bytes: 0,
-        done: 0,
-        imported: Imported::default(),
-        last: None,
-    };
-    read_all(file, capabilities, &mut |entry| writing.push(entry))?;
+    Ok(total)
+}
+
+fn write(file: &mut File, total: u64, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
+    let imported = Imported::default();
+    let mut writing = Writing { target, progress, total, pending: Vec::new(), bytes: 0, done: 0, imported, last: None };
+    file.seek(SeekFrom::Start(0))?;
+    read_all(file, target.capabilities(), &mut |entry| writing.push(entry))?;
     writing.flush()?;
     Ok(writing.imported)
 }
 
-/// Reads an export from its beginning to its end and gives every entry to `take`.
+/// Reads an export to its end and gives every entry to `take`.
 fn read_all(
-    file: &mut File,
+    source: &mut dyn Read,
     capabilities: &Capabilities,
     take: &mut dyn FnMut(record::Imported) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut frames = Frames::new(file)?;
+    let mut frames = Frames::new(source)?;
     let mut order = Order::default();
     loop {
         let format = frames.format();

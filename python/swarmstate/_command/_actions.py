@@ -82,7 +82,7 @@ def _get(store: Store, arguments: Arguments) -> None:
 
 
 def _set(store: Store, arguments: Arguments) -> None:
-    text = sys.stdin.read() if arguments.stdin else arguments.value
+    text = sys.stdin.buffer.read().decode() if arguments.stdin else arguments.value
     value = text if arguments.string else _values.typed(text)
     revision = store.set(
         arguments.namespace, arguments.key, value, ttl=arguments.ttl, if_revision=arguments.if_revision
