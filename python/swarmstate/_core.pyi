@@ -893,7 +893,8 @@ def import_(
     stay as they are; revisions and times are the store's own. Other threads run meanwhile.
 
     Args:
-        file: A path, or a file that is open for reading bytes; the latter is copied to a temporary file first.
+        file: A path, or a file that is open for reading bytes; what comes from the latter is kept in a
+            temporary file meanwhile.
         target: The store to write to.
         progress: Called as progress(done, total) after each batch of entries; an exception from it ends the import.
 

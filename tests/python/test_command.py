@@ -402,7 +402,14 @@ def test_a_reader_that_goes_away_ends_it_quietly(state, words):
 
 
 def test_ctrl_c_ends_it_quietly_and_writes_nothing(state):
-    process = subprocess.Popen([*COMMAND, "import", state], stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(
+        [*COMMAND, "import", state],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        # A shell's background process, which a test may be, is deaf to Ctrl-C, and so are its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     # More than the pipe holds: once it is taken, the command is reading.
     process.stdin.write(b'{"format":"swarmstate","version":1}\n' + b" " * 500_000)
 

@@ -4,6 +4,7 @@ Arguments are read in `_arguments`, each command is a function in `_actions`, an
 and one line on stderr. What happens to state is the store's.
 """
 
+import argparse
 import io
 import os
 import sys
@@ -35,14 +36,23 @@ def main(arguments: Sequence[str] | None = None, *, opener: Callable[[str], swar
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     try:
-        _run(arguments, opener)
-        sys.stdout.flush()
+        return _run(_arguments.parse(arguments), opener)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         # Nobody reads any more: what is still buffered must not fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+
+
+def _run(arguments: argparse.Namespace, opener: Callable[[str], swarmstate.Store]) -> int:
+    action = _actions.ACTIONS[arguments.command]
+    try:
+        with opener(_names.url(arguments.store, create=_actions.creates(arguments))) as store:
+            action(store, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except Exception as error:
         status = _status(error)
         if status is None:
@@ -50,13 +60,6 @@ def main(arguments: Sequence[str] | None = None, *, opener: Callable[[str], swar
         print(f"swarmstate: {_line(error)}", file=sys.stderr)
         return status
     return _DONE
-
-
-def _run(arguments: Sequence[str] | None, opener: Callable[[str], swarmstate.Store]) -> None:
-    parsed = _arguments.parse(arguments)
-    action = _actions.ACTIONS[parsed.command]
-    with opener(_names.url(parsed.store, create=_actions.creates(parsed))) as store:
-        action(store, parsed)
 
 
 def _status(error: Exception) -> int | None:
