@@ -76,13 +76,18 @@ impl<R: Read> Frames<R> {
                 return Ok(None);
             }
             if let Some(length) = self.cut(searched)? {
+                self.require_within_limit(length)?;
                 let begin = self.start;
                 self.start += length;
                 self.number += 1;
                 return Ok(Some(&self.buffer[begin..begin + length]));
             }
             searched = rest.len();
-            self.require_more(searched)?;
+            self.require_within_limit(searched)?;
+            if self.is_at_end {
+                let number = self.number + 1;
+                return Err(Error::invalid(format!("the export ends inside record {number}: it was cut off")).into());
+            }
             self.fill()?;
         }
     }
@@ -103,16 +108,12 @@ impl<R: Read> Frames<R> {
         }
     }
 
-    fn require_more(&self, held: usize) -> Result<(), Failure> {
-        let number = self.number + 1;
-        if held > self.max_record_bytes {
-            let (size, limit) = (held as u64, self.max_record_bytes as u64);
-            return Err(Error::TooLarge { what: format!("record {number} in bytes"), size, limit }.into());
+    fn require_within_limit(&self, length: usize) -> Result<(), Failure> {
+        if length <= self.max_record_bytes {
+            return Ok(());
         }
-        if self.is_at_end {
-            return Err(Error::invalid(format!("the export ends inside record {number}: it was cut off")).into());
-        }
-        Ok(())
+        let (what, limit) = (format!("record {} in bytes", self.number + 1), self.max_record_bytes as u64);
+        Err(Error::TooLarge { what, size: length as u64, limit }.into())
     }
 
     /// Reads as much again as is held.
@@ -158,6 +159,14 @@ mod tests {
             refused,
             Err(Failure::Store(Error::TooLarge { what, size: ..=300_000, limit: 100_000 })) if what == "record 1 in bytes"
         ));
+    }
+
+    #[test]
+    fn a_record_above_the_limit_is_too_large_also_where_its_end_was_read_ahead() {
+        let line = [b"{".repeat(1000), b"\n".to_vec()].concat();
+
+        assert_eq!(lengths(&line, 1001).expect("it is within the limit"), [1001]);
+        assert!(matches!(lengths(&line, 1000), Err(Failure::Store(Error::TooLarge { size: 1001, limit: 1000, .. }))));
     }
 
     #[test]
