@@ -1,14 +1,15 @@
 //! Exports and imports: what is written comes back, and what is not whole or not right leaves a store as it was.
 
 use std::io::{self, Read, Write};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use swarmstate::store::{Range, Reader};
 use swarmstate::transfer::{Failure, Format, Imported, export, export_to, import, import_from};
 use swarmstate::{
-    Batch, Clock, Entry, Error, Expiry, Key, Kind, Memory, MemoryOptions, Namespace, Store, StoreExt, Timestamp, Usage,
-    Value,
+    Batch, Clock, Entry, Error, Expiry, Key, Kind, Memory, MemoryOptions, Namespace, NamespaceInfo, Store, StoreExt,
+    Timestamp, Usage, Value,
 };
 
 const FORMATS: [Format; 2] = [Format::Msgpack, Format::JsonLines];
@@ -425,6 +426,60 @@ fn a_file_that_takes_nothing_ends_the_export() {
     let failed = export(&store_of_all_kinds(), &mut Full, Format::Msgpack, &mut |_, _| Ok(()));
 
     assert!(matches!(failed, Err(Failure::File(error)) if error.kind() == io::ErrorKind::StorageFull));
+}
+
+/// A memory store that notes how many bytes of values each page held.
+struct Noted(Memory, Mutex<Vec<usize>>);
+
+impl Reader for Noted {
+    fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>, Error> {
+        let page = self.0.entries(namespace, range)?;
+        self.1.lock().expect("nobody panics").push(page.iter().map(|entry| entry.value().len()).sum());
+        Ok(page)
+    }
+
+    fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>, Error> {
+        self.0.get(namespace, key)
+    }
+
+    fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>, Error> {
+        self.0.get_many(pairs)
+    }
+
+    fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>, Error> {
+        self.0.keys(namespace, range)
+    }
+
+    fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>, Error> {
+        self.0.namespaces(range)
+    }
+
+    fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>, Error> {
+        self.0.namespace(namespace)
+    }
+
+    fn usage(&self) -> Result<Usage, Error> {
+        self.0.usage()
+    }
+}
+
+#[test]
+fn large_values_are_read_in_small_pages() {
+    let source = Noted(Memory::new(), Mutex::default());
+    let large = "x".repeat(1 << 20);
+    for number in 0..100 {
+        source.0.set("large", &format!("k{number:03}"), &*large).expect("valid");
+    }
+    for number in 0..2000 {
+        source.0.set("small", &format!("k{number:04}"), number).expect("valid");
+    }
+
+    let written = export(&source, &mut io::sink(), Format::Msgpack, &mut |_, _| Ok(()));
+
+    assert_eq!(written.expect("a sink takes every byte"), 2100);
+    let pages = source.1.into_inner().expect("nobody panics");
+    assert!(pages.iter().skip(1).all(|bytes| *bytes <= 8 << 20), "only the first page does not know: {pages:?}");
+    assert!(pages.len() <= 1 + 10 + 1 + 4, "small values go in long pages: {pages:?}");
 }
 
 fn any_entry() -> impl Strategy<Value = (String, String, Value<'static>)> {
