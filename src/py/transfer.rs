@@ -87,7 +87,8 @@ pub(crate) fn export(
 ///     TooLargeError: A record or a value is above the limit; nothing is written.
 ///     ConflictError: A namespace of the export exists in the target; nothing is written.
 ///     OSError: The file cannot be read; nothing is written.
-///     Exception: Any other error leaves in the target what was written by then: delete that and repeat.
+///     Exception: Any other error leaves in the target what was written by then: delete that and repeat. So does
+///         ConflictError where another writer makes one of the namespaces meanwhile, whose entries stay.
 ///
 /// Example:
 ///     >>> import io

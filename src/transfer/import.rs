@@ -36,7 +36,8 @@ pub struct Imported {
 ///
 /// # Errors
 /// `Invalid` and `TooLarge` name the number of the offending record, `Conflict` the namespace that exists: nothing is written.
-/// `Unavailable`, and the errors of `progress`, leave in `target` what was written by then; delete those namespaces and repeat.
+/// `Unavailable`, the errors of `progress`, and `Conflict` where somebody else makes one of the namespaces meanwhile, leave in
+/// `target` what was written by then; nothing of others is overwritten. Delete those namespaces and repeat.
 pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
     let mut spool = tempfile::tempfile()?;
     let total = survey(&mut Tee { source, spool: &mut spool }, target)?;

@@ -114,6 +114,16 @@ def test_an_import_onto_a_namespace_that_lives_is_a_conflict_and_writes_nothing(
     assert [caught.value.namespace, target.namespaces()] == ["b", ["b"]]
 
 
+def test_an_import_never_overwrites_what_another_writes_meanwhile(make_store):
+    source, target = make_store(), make_store()
+    source.set_many([("a", "k", 1), ("b", "k", 1)])
+
+    with pytest.raises(ss.ConflictError) as caught:
+        ss.import_(exported(source), target, progress=lambda done, total: target.set("b", "k", "another's"))
+
+    assert [caught.value.namespace, target.get("a", "k"), target.get("b", "k")] == ["b", 1, "another's"]
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_cut_off_export_is_refused_and_writes_nothing(make_store, format):
     source, target = make_store(), make_store()
