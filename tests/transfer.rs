@@ -378,6 +378,8 @@ fn a_file_that_cannot_be_opened_is_named() {
     let written = export_to(&missing, &Memory::new(), Format::Msgpack, &mut |_, _| Ok(()));
     let read = import_from(&missing, &Memory::new(), &mut |_, _| Ok(()));
 
+    let folder_read = import_from(folder.path(), &Memory::new(), &mut |_, _| Ok(()));
+    assert!(matches!(folder_read, Err(Failure::File(error)) if error.to_string().ends_with(": is a directory")));
     for failure in [written.map(drop), read.map(drop)] {
         assert!(failure.is_err_and(|failure| failure.to_string().contains("none/file")));
     }

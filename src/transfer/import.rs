@@ -50,7 +50,11 @@ pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>)
 /// As [`import`].
 pub fn import_from(path: &Path, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
     let mut file = File::open(path).map_err(|error| at_path(path, &error))?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(at_path(path, &io::ErrorKind::IsADirectory.into()).into());
+    }
+    if !metadata.is_file() {
         return import(&mut file, target, progress);
     }
     let total = survey(&mut file, target)?;
