@@ -398,9 +398,10 @@ impl<'l> Changes<'l> {
 
     fn due(&self, most: usize) -> rusqlite::Result<Vec<(i64, String, Stored)>> {
         let mut statement = self.link.prepare_cached(sql::DUE)?;
-        let rows = statement.query_map(params![self.now.as_millis(), most as i64], |row| {
-            Ok((row.get(0)?, row.get(1)?, Stored { since: row.get(2)?, blob: row.get(3)?, bytes: row.get(4)? }))
-        })?;
+        let rows = statement
+            .query_map(params![self.now.as_millis(), i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+                Ok((row.get(0)?, row.get(1)?, Stored { since: row.get(2)?, blob: row.get(3)?, bytes: row.get(4)? }))
+            })?;
         rows.collect()
     }
 }

@@ -191,19 +191,23 @@ impl Writer {
         }
     }
 
-    /// Gives back free pages in slices, and then the log's room.
-    pub(super) fn shrink(&mut self, deadline: Deadline) -> Result<bool> {
+    /// Gives a slice of the free pages back; tells how many are left.
+    pub(super) fn shrink(&mut self, deadline: Deadline) -> Result<i64> {
         self.begin(deadline)?;
         let free = self.give_back();
         self.link.roll_back();
         free.map_err(|error| fault::named(&error, self.link.file.place()))
     }
 
-    fn give_back(&self) -> rusqlite::Result<bool> {
-        self.link.execute_batch(sql::SHRINK)?;
-        let free: i64 = self.link.query_row(sql::FREE_PAGES, [], |row| row.get(0))?;
+    fn give_back(&self) -> rusqlite::Result<i64> {
+        // It gives back one page for each row that is asked for.
+        let mut shrinking = self.link.prepare_cached(sql::SHRINK)?;
+        let mut pages = shrinking.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        let free = self.link.query_row(sql::FREE_PAGES, [], |row| row.get(0))?;
         self.link.run(sql::COMMIT, [])?;
-        Ok(free > 0)
+        Ok(free)
     }
 
     /// Copies the log into the file and cuts it off, as far as readers allow.
