@@ -63,7 +63,9 @@ impl Writer {
     pub(super) fn write(&mut self, own: &Batch<'_>, lead: &Lead<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
         let (mut followers, mut results) = (Followers::default(), Vec::new());
         let done = self.transact(|changes| {
-            changes.sweep(SWEPT_PER_COMMIT)?;
+            if changes.is_anything_due {
+                changes.sweep(SWEPT_PER_COMMIT)?;
+            }
             results.push(carry_out(changes, own)?);
             while lead.take_followers(&mut followers) {
                 for batch in followers.batches().skip(results.len() - 1) {
