@@ -443,6 +443,7 @@ def start(store: ss.Store, folder: Path, options: argparse.Namespace, parser: ar
     if options.kill_halfway:
         return read_until_killed(agents)
     if not reason:
+        print(f"If anything stops it, --resume {agents.survey_id} goes on.")
         return kill_and_resume(agents, options.store)
     print(f"It is not killed and resumed on the way: {reason}.")
     print_title("Reading, until a reader asks")

@@ -87,6 +87,19 @@ class TellingSaver(SwarmStateSaver):
         return super().put(*arguments)
 
 
+class LateSaver(SwarmStateSaver):
+    """Stores the checkpoint behind the first node once the second node has run."""
+
+    def __init__(self, store: ss.Store) -> None:
+        super().__init__(store)
+        self.second_has_run = threading.Event()
+
+    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> RunnableConfig:
+        if metadata["step"] == 1:
+            assert self.second_has_run.wait(DEADLOCK_SECONDS)
+        return super().put(config, checkpoint, metadata, new_versions)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
@@ -203,6 +216,42 @@ def test_many_threads_resume_their_own_runs_on_savers_of_their_own(
     assert logs == [[[f"{number}"]] * 5 for number in range(8)]
     listed = {item.config["configurable"]["thread_id"] for item in SwarmStateSaver(store).list(None)}
     assert listed == {f"{number} {turn}" for number in range(8) for turn in range(5)}
+
+
+def looking(saver: SwarmStateSaver, seen: list[Any], done: Callable[[], None]) -> Any:
+    """A graph whose second node looks up which step another process would go on from."""
+
+    def second(state: State) -> State:
+        stored = SwarmStateSaver(saver.store).get_tuple(config_of("thread"))
+        seen.append(stored.metadata["step"] if stored else None)
+        done()
+        return {"log": ["second"]}
+
+    builder = StateGraph(State)
+    builder.add_node("first", lambda state: {"log": ["first"]})
+    builder.add_node("second", second)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "second")
+    return builder.compile(checkpointer=saver)
+
+
+def test_with_sync_durability_a_step_begins_when_the_checkpoint_before_it_is_stored(store: ss.SqliteStore) -> None:
+    seen: list[Any] = []
+    graph = looking(SwarmStateSaver(store), seen, lambda: None)
+
+    graph.invoke({"log": []}, config_of("thread"), durability="sync")
+
+    assert seen == [1]
+
+
+def test_without_it_a_step_can_run_before_the_checkpoint_before_it_is_stored(store: ss.SqliteStore) -> None:
+    seen: list[Any] = []
+    saver = LateSaver(store)
+    graph = looking(saver, seen, saver.second_has_run.set)
+
+    graph.invoke({"log": []}, config_of("thread"))
+
+    assert seen[0] in (None, -1, 0)
 
 
 def test_processes_resume_different_threads_of_one_file_at_once(
