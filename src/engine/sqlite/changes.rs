@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::connection::Link;
-use super::read::{from_kind, to_kind};
+use super::read::{count, from_kind, to_kind};
 use super::{fault, sql};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -135,9 +135,9 @@ impl<'l> Changes<'l> {
             Ok(Meta {
                 last: row.get(0)?,
                 newest: row.get(1)?,
-                last_snapshot: row.get(2)?,
-                entries: row.get(3)?,
-                bytes: row.get(4)?,
+                last_snapshot: count(row, 2)?,
+                entries: count(row, 3)?,
+                bytes: count(row, 4)?,
             })
         })?;
         Ok(Self { link, now, meta, written: meta, spaces: HashMap::new(), ids: HashMap::new() })
@@ -406,7 +406,13 @@ impl<'l> Changes<'l> {
 }
 
 fn read_space(row: &Row<'_>) -> rusqlite::Result<Space> {
-    Ok(Space { id: row.get(0)?, revision: row.get(1)?, since: row.get(2)?, entries: row.get(3)?, bytes: row.get(4)? })
+    Ok(Space {
+        id: row.get(0)?,
+        revision: row.get(1)?,
+        since: row.get(2)?,
+        entries: count(row, 3)?,
+        bytes: count(row, 4)?,
+    })
 }
 
 /// Writes a namespace's record, and archives what it was before the transaction's change `number` if a snapshot may need it.
