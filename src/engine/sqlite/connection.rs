@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
@@ -25,6 +26,10 @@ const KEPT_STATEMENTS: usize = 128;
 const CACHE_KIB: i64 = 8 * 1024;
 /// What the log is cut back to after it was copied into the file, in bytes.
 const LOG_LIMIT: i64 = 16 * 1024 * 1024;
+/// The longest that SQLite itself can be told to wait.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
+/// How long opening a file waits for the table of open files, which a child may have inherited locked for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that wait for their next reader.
 const MOST_IDLE: usize = 16;
 
@@ -32,7 +37,8 @@ const MOST_IDLE: usize = 16;
 type Identity = (u64, u64);
 
 /// The files that are open, by the process that opened them and how many registrations it has. A forked child finds its
-/// parent's here. Taken for moments only, before no other lock.
+/// parent's here. Taken for moments only, before no other lock. A file is made under it: while the descriptor that made it is
+/// open, nobody else of this process may lock the file, for closing the descriptor would take the lock away.
 static OPEN: Mutex<BTreeMap<Identity, (u32, usize)>> = Mutex::new(BTreeMap::new());
 
 /// That this process has the file open. The last connection drops it.
@@ -50,12 +56,12 @@ impl File {
     /// forked while the file was open.
     pub(super) fn open(path: &Path, create: bool) -> Result<Arc<Self>> {
         let path = locate(path)?;
+        let here = process::id();
+        let mut open = OPEN.try_lock_for(PATIENCE).ok_or_else(|| inherited_locked(Place(&path)))?;
         if create {
             make(&path)?;
         }
         let identity = identify(&path).map_err(|error| not_there(&path, &error))?;
-        let here = process::id();
-        let mut open = OPEN.lock();
         let (process, count) = open.entry(identity).or_insert((here, 0));
         if *process != here {
             return Err(inherited(Place(&path), *process));
@@ -121,13 +127,23 @@ fn inherited(place: Place<'_>, parent: u32) -> Error {
     ))
 }
 
+#[cold]
+fn inherited_locked(place: Place<'_>) -> Error {
+    Error::invalid(format!(
+        "{place} cannot be opened: this process was forked while a thread of its parent was opening or closing a store; start \
+         processes by spawn or forkserver"
+    ))
+}
+
 /// The file's absolute path, so that a later change of folder means nothing.
 fn locate(path: &Path) -> Result<PathBuf> {
     let text = path.as_os_str().as_encoded_bytes();
     if text.is_empty() || text == b":memory:" {
         return Err(Error::invalid(format!("{} names no file; a store in memory is a memory store", Place(path))));
     }
-    if text.contains(&0) || path.is_dir() {
+    // A pipe would be waited for, and a device be no place to keep anything.
+    let is_something_else = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+    if text.contains(&0) || is_something_else {
         return Err(Error::invalid(format!("{} is no name for a file", Place(path))));
     }
     let absolute = std::path::absolute(path)
@@ -187,15 +203,18 @@ impl Link {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&file.path, flags).map_err(|error| fault::opening(error, place))?;
+        // What was opened is what the name leads to now, and nothing is written into another file than the one registered.
+        file.require_in_place()?;
         let mut link = Self { connection: Some(connection), file: file.clone() };
+        // Before the first read, which makes a log and its index beside the file: its owner could not write into ours.
+        link.require_writable()?;
         link.set_up(options).map_err(|error| fault::opening(error, place))?;
         schema::prepare(link.connection.as_mut().expect("it was put in above"), place)?;
-        link.require_writable()?;
         Ok(link)
     }
 
     fn set_up(&self, options: &SqliteOptions) -> rusqlite::Result<()> {
-        self.busy_timeout(options.timeout)?;
+        self.busy_timeout(options.timeout.min(LONGEST_WAIT))?;
         // Without it a statement is planned anew for each new parameter of a range.
         self.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A stranger's file must not make us run what its schema says.

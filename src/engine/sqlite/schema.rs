@@ -144,6 +144,10 @@ fn read_version(connection: &Connection, place: Place<'_>) -> Result<usize> {
     let ids = connection.query_row(sql::IDENTITY, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     let (application, version, tables): (i32, i64, i64) = ids.map_err(|error| fault::opening(error, place))?;
     let is_empty = application == 0 && version == 0 && tables == 0;
+    // SQLite takes a file of one byte for an empty one, and would write over it.
+    if is_empty && place.bytes()? == 1 {
+        return Err(Error::invalid(format!("{place} is no SQLite file, so no store; name another file")));
+    }
     if application != APPLICATION_ID && !is_empty {
         return Err(Error::invalid(format!("{place} is a SQLite file, but no store of swarmstate; name another file")));
     }
