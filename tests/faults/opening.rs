@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -78,6 +80,18 @@ fn a_layout_of_a_newer_release_is_refused_and_left_alone() {
         assert_named(error, variant, &path, text);
         assert_eq!(file.pragma_query_value(None, "user_version", |row| row.get(0)), Ok(version));
     }
+}
+
+#[test]
+fn a_file_of_a_newer_sqlite_is_refused_and_left_alone() {
+    let folder = folder();
+    let path = folder.path().join("state.db");
+    make_store(&path);
+    let mut file = fs::read(&path).expect("it is there");
+    file[18] = 3;
+    fs::write(&path, file).expect("there is room");
+
+    assert_refused(&path, "Unsupported", "newer SQLite");
 }
 
 #[test]
@@ -243,4 +257,24 @@ fn a_disk_that_is_mounted_to_be_read_only_is_invalid() {
         }
     }
     assert_refused_in_child(test, with_own_mounts, |_| {});
+}
+
+#[test]
+fn threads_that_make_one_file_at_once_get_the_same_store() {
+    let folder = folder();
+
+    for turn in 0..40 {
+        let path = folder.path().join(format!("{turn}.db"));
+        let start = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    let store = open(&path).expect("all but one wait for the one that makes it");
+                    store.increment("n", "k", 1).expect("valid");
+                });
+            }
+        });
+        assert_eq!(open(&path).expect("it is a store").increment("n", "k", 0), Ok(8));
+    }
 }

@@ -6,6 +6,9 @@
 //!
 //! `docs/engines/sqlite.md` tells readers of the file what the columns mean.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 
 use super::fault::{self, Place};
@@ -14,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// "SwSt": what marks a file as a store of ours, in its header.
 pub(super) const APPLICATION_ID: i32 = 0x5377_5374;
+
+/// Between two tries to go over to a write-ahead log.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What makes each version of the layout out of the one before it, the first out of an empty file. Only ever add to it.
 const MIGRATIONS: [&str; 1] = [FIRST];
@@ -114,7 +120,7 @@ CREATE TABLE unneeded (
 /// # Errors
 /// `Invalid` for a file that is not ours, `Unsupported` for a layout of a newer release, `Corrupt` for one that is damaged: the
 /// file stays as it was.
-pub(super) fn prepare(connection: &mut Connection, place: Place<'_>) -> Result<()> {
+pub(super) fn prepare(connection: &mut Connection, place: Place<'_>, timeout: Duration) -> Result<()> {
     let named = |error| fault::opening(error, place);
     let mut version = read_version(connection, place)?;
     if version == 0 {
@@ -130,11 +136,24 @@ pub(super) fn prepare(connection: &mut Connection, place: Place<'_>) -> Result<(
         )));
     }
     require_whole(connection, place)?;
-    let mode: String = connection.query_row(sql::WRITE_AHEAD, [], |row| row.get(0)).map_err(named)?;
-    match &*mode {
+    match &*write_ahead(connection, place, timeout)? {
         "wal" => Ok(()),
         _ => {
             Err(Error::unsupported(format!("{place} lies where SQLite can keep no write-ahead log; use a local disk")))
+        }
+    }
+}
+
+/// Goes over to a write-ahead log. Of several connections that do at once SQLite refuses all but one without a wait, so that they
+/// do not wait for each other; they try again.
+fn write_ahead(connection: &Connection, place: Place<'_>, timeout: Duration) -> Result<String> {
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        match connection.query_row(sql::WRITE_AHEAD, [], |row| row.get(0)) {
+            Err(error) if fault::is_busy(&error) && deadline.is_none_or(|at| Instant::now() < at) => {
+                thread::sleep(PAUSE);
+            }
+            mode => return mode.map_err(|error| fault::opening(error, place)),
         }
     }
 }
