@@ -1,6 +1,6 @@
 """Forked children, spawned ones, and the end of an interpreter, with SQLite stores open.
 
-SQLite's locks do not survive a fork, so a child gets a clear error from every use of what it inherited, and harms nothing.
+SQLite's locks do not survive a fork: a child gets a clear error from every use of what it inherited, and harms nothing.
 """
 
 import subprocess
