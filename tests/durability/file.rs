@@ -7,12 +7,12 @@ use rusqlite::{Connection, OpenFlags};
 /// Each query answers rows only where the file contradicts itself.
 const CONTRADICTIONS: [(&str, &str); 9] = [
     ("the record of the store counts its entries and bytes", "
-        SELECT * FROM meta WHERE entries <> (SELECT count(*) FROM entry) OR bytes <> (
-            SELECT coalesce(sum(coalesce(length(value), (SELECT length(data) FROM blob WHERE id = blob))), 0) FROM entry)"),
+        SELECT id FROM namespace WHERE id = 0 AND (entries <> (SELECT count(*) FROM entry) OR bytes <> (
+            SELECT coalesce(sum(coalesce(length(value), (SELECT length(data) FROM blob WHERE id = blob))), 0) FROM entry))"),
     ("the record of each namespace counts its entries and bytes", "
-        SELECT id FROM namespace WHERE entries <> (SELECT count(*) FROM entry WHERE namespace = id) OR bytes <> (
+        SELECT id FROM namespace WHERE id > 0 AND (entries <> (SELECT count(*) FROM entry WHERE namespace = id) OR bytes <> (
             SELECT coalesce(sum(coalesce(length(value), (SELECT length(data) FROM blob WHERE blob.id = entry.blob))), 0)
-            FROM entry WHERE namespace = namespace.id)"),
+            FROM entry WHERE namespace = namespace.id))"),
     ("each entry is in a namespace", "SELECT key FROM entry WHERE namespace NOT IN (SELECT id FROM namespace)"),
     ("each large value belongs to one entry or old version", "
         SELECT id FROM blob WHERE 1 <> (SELECT count(*) FROM entry WHERE blob = blob.id)
@@ -29,13 +29,15 @@ const CONTRADICTIONS: [(&str, &str); 9] = [
     ("the newest cut is that of a snapshot that stands", "
         SELECT 1 FROM meta WHERE newest_snapshot <> (SELECT coalesce(max(at), -1) FROM snapshot)"),
     ("no number is beyond the last one", "
-        SELECT 1 FROM meta WHERE last < (SELECT max(since) FROM entry) OR last < (SELECT max(died) FROM history)
-            OR last < (SELECT max(at) FROM snapshot) OR last_snapshot < (SELECT max(id) FROM snapshot)"),
+        SELECT 1 FROM meta, namespace WHERE id = 0 AND (revision < (SELECT max(since) FROM entry)
+            OR revision < (SELECT max(died) FROM history) OR revision < (SELECT max(at) FROM snapshot)
+            OR last_snapshot < (SELECT max(id) FROM snapshot))"),
 ];
 
 /// What is left once no snapshot stands and everything was compacted.
 const LEFTOVERS: &str = "SELECT (SELECT count(*) FROM history), (SELECT count(*) FROM namespace_history),
-    (SELECT count(*) FROM unneeded), (SELECT count(*) FROM snapshot), (SELECT count(*) FROM namespace WHERE entries = 0),
+    (SELECT count(*) FROM unneeded), (SELECT count(*) FROM snapshot),
+    (SELECT count(*) FROM namespace WHERE entries = 0 AND id > 0),
     (SELECT count(*) FROM blob) - (SELECT count(*) FROM entry WHERE blob IS NOT NULL)";
 
 fn connect(path: &Path) -> Connection {
@@ -53,7 +55,9 @@ pub(crate) fn assert_sound(path: &Path) -> u64 {
         let mut statement = connection.prepare(query).expect("the layout is known");
         assert!(!statement.exists([]).expect("it can be read"), "it is not so that {sentence}");
     }
-    let last: i64 = connection.query_row("SELECT last FROM meta", [], |row| row.get(0)).expect("there is one");
+    let last: i64 = connection
+        .query_row("SELECT revision FROM namespace WHERE id = 0", [], |row| row.get(0))
+        .expect("there is one");
     last.cast_unsigned()
 }
 

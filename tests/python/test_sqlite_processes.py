@@ -19,7 +19,7 @@ HOLDER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 connection.execute("BEGIN IMMEDIATE")
-connection.execute("UPDATE meta SET last = last + 1000")
+connection.execute("UPDATE namespace SET revision = revision + 1000 WHERE id = 0")
 print("holds", flush=True)
 sys.stdin.readline()
 connection.execute("ROLLBACK")
