@@ -25,6 +25,8 @@ from swarmstate._core import (
     Store,
     copy,
     dumps,
+    export,
+    import_,
     loads,
     open,
 )
@@ -63,6 +65,8 @@ __all__ = [
     "WrongTypeError",
     "copy",
     "dumps",
+    "export",
+    "import_",
     "loads",
     "open",
 ]

@@ -18,6 +18,7 @@ mod redis;
 mod snapshot;
 mod sqlite;
 mod store;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -53,4 +54,6 @@ mod _core {
     use super::sqlite::PySqliteStore;
     #[pymodule_export]
     use super::store::PyStore;
+    #[pymodule_export]
+    use super::transfer::{export, import_};
 }
