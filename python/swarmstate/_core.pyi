@@ -398,22 +398,24 @@ class Store:
 class RedisStore(Store):
     """A store on a Redis or Valkey server, or on a Redis Cluster, shared by any number of processes and machines.
 
-    It has everything that Store has. What is written survives as the server's own persistence says; snapshots do too. All
-    threads share one connection to each server, and calls let other threads run while they wait for it. A child that was
-    forked connects anew.
+    It has everything that Store has. What is written survives as the server's own persistence says; snapshots do too.
+    All threads share one connection to each server, and calls let other threads run while they wait for it. A child that
+    was forked connects anew.
 
     Args:
         url: "redis://[user:password@]host[:port][/db]", "rediss://..." for TLS, "unix:///path?db=n", or for a cluster
-            "redis+cluster://host:port,host:port" and "rediss+cluster://...". What its query says goes before the keywords.
+            "redis+cluster://host:port,host:port" and "rediss+cluster://...". What its query says goes before the
+            keywords.
         prefix: What the names of all keys begin with. Stores with other prefixes on the same server are strangers.
         timeout: Seconds that a call may take in all, connecting included; above 0, at most 600.
         max_history: The most snapshots that are left when this store takes one; None = unlimited.
         ca: A file with the certificates, in PEM, that TLS trusts, a str or a path; None = those of the system.
-        clock: What tells the time; None = the system's clock, corrected by the server's. Tests pass a Clock and move it.
+        clock: What tells the time; None = the system's clock, corrected by the server's. Tests pass a Clock and move
+            it.
 
     Raises:
-        InvalidError: The URL or an option is wrong, or the server is older than 7.0, refuses the user, or is a cluster where
-            none was named.
+        InvalidError: The URL or an option is wrong, or the server is older than 7.0, refuses the user, or is a cluster
+            where none was named.
         UnavailableError: No server answers.
 
     Example:

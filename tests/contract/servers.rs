@@ -17,8 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const ENDS_WITH_ITS_INPUT: &str =
-    r#""$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
+/// Kills the server and starts it again for each line that it reads, after a pause of so many seconds.
+const ENDS_WITH_ITS_INPUT: &str = r#"start() { "$@" >>server.log 2>&1 & server=$!; }
+start "$@"
+while read -r pause; do kill -9 $server; wait $server; sleep "$pause"; start "$@"; done
+kill -9 $server 2>/dev/null; rm -rf "$PWD""#;
 const ENDS_WITH_THE_RUN: &str = r#""$@" >server.log 2>&1 & server=$!
 while kill -0 "$RUN" 2>/dev/null; do sleep 0.5; done
 kill -9 $server 2>/dev/null; cd /; rm -rf "$SHARED""#;
@@ -82,8 +85,6 @@ fn url_of(servers: &[Server]) -> String {
 /// One server process.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    folder: PathBuf,
-    arguments: Vec<String>,
     keeper: Child,
 }
 
@@ -95,7 +96,7 @@ impl Server {
         arguments.push(port.to_string());
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         let keeper = launch(&folder, &arguments, end);
-        let server = Self { port, folder, arguments, keeper };
+        let server = Self { port, keeper };
         server.wait_until_ready();
         server
     }
@@ -109,10 +110,6 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The process' number, as the server itself tells it.
     pub(crate) fn process(&self) -> String {
         let info = command(self.port, &["INFO", "server"]);
@@ -120,23 +117,16 @@ impl Server {
         line.expect("a server knows its number").trim().to_owned()
     }
 
-    /// Sends a signal to the server, and to nobody else.
-    pub(crate) fn signal(process: &str, name: &str) {
-        let status = Command::new("kill").args([name, process]).status().expect("kill runs");
-        assert!(status.success(), "process {process} is there");
-    }
-
     /// Kills the server as a power cut would, and starts it again in the same place after `down`.
     pub(crate) fn kill_and_restart(&mut self, down: Duration) {
-        Self::signal(&self.process(), "-9");
-        thread::sleep(down);
-        let kept = self.folder.with_extension("kept");
-        fs::rename(&self.folder, &kept).expect("the folder is there");
-        fs::create_dir(&self.folder).expect("the name is free");
-        self.end();
-        let _ = fs::remove_dir_all(&self.folder);
-        fs::rename(kept, &self.folder).expect("the name is free again");
-        self.keeper = launch(&self.folder, &self.arguments, End::WithProcess);
+        let before = self.process();
+        let shell = self.keeper.stdin.as_mut().expect("it was started to be killed");
+        writeln!(shell, "{}", down.as_secs_f64()).expect("the shell reads");
+        wait_for("a killed redis-server", || {
+            let info = try_command(self.port, &["INFO", "server"])?;
+            let is_new = info.contains("process_id:") && !info.contains(&format!("process_id:{before}\r"));
+            is_new.then_some(())
+        });
         self.wait_until_ready();
     }
 

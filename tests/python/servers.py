@@ -5,6 +5,7 @@ tests: a shell waits beside it for the end of its own input, which comes when th
 """
 
 import functools
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_SECONDS = 60
-KEEPER = '"$@" >server.log 2>&1 & server=$!; cat >/dev/null; kill -9 $server 2>/dev/null; rm -rf "$PWD"'
+# Kills the server and starts it again for each line that it reads, after a pause of so many seconds.
+KEEPER = """
+start() { "$@" >>server.log 2>&1 & server=$!; }
+start "$@"
+while read -r pause; do kill -9 $server; wait $server; sleep "$pause"; start "$@"; done
+kill -9 $server 2>/dev/null
+rm -rf "$PWD"
+"""
 
 
 def fresh_prefix() -> str:
@@ -59,11 +67,24 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            text=True,
         )
         wait_for(self.is_up, "a redis-server")
 
+    def kill_and_restart(self, pause_seconds: float) -> None:
+        """Ends the server as a power cut would, and starts it again in the same place."""
+        before = self.process()
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.write(f"{pause_seconds}\n")
+        self._keeper.stdin.flush()
+        wait_for(lambda: self.is_up() and self.process() != before, "a killed redis-server")
+
+    def process(self) -> str:
+        """The number of its process, as it tells it itself."""
+        return re.findall(r"process_id:(\d+)", self.command("INFO", "server"))[0]
+
     def stop(self) -> None:
-        """Ends the server as a power cut would."""
+        """Ends the server for good."""
         self._keeper.communicate()
 
     def command(self, *words: str) -> str:
@@ -83,7 +104,7 @@ class Server:
     def is_up(self) -> bool:
         """Whether it answers."""
         try:
-            return self.command("PING").startswith("+PONG")
+            return self.command("PING").startswith(("+PONG", "-NOAUTH"))
         except OSError:
             return False
 
