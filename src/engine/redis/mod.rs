@@ -13,6 +13,7 @@ mod node;
 mod read;
 mod reply;
 mod script;
+mod single;
 mod snapshot;
 mod time;
 mod write;

@@ -33,6 +33,10 @@ macro_rules! scripts {
 scripts! {
     /// Carries out a batch.
     BATCH = ["space.lua", "batch.lua"];
+    /// Sets one key.
+    SET = ["set.lua"];
+    /// Adds to one integer.
+    ADD = ["add.lua"];
     /// One verb on one namespace.
     NAMESPACE = ["space.lua", "namespace.lua", "verbs.lua"];
     /// One verb on the catalogue, or on every namespace at once.

@@ -10,6 +10,7 @@ use redis::Value as Answered;
 use super::layout::Keys;
 use super::layout::{self, Now};
 use super::script::{BATCH, Effect, Request};
+use super::single::Short;
 use super::{Redis, reply};
 use crate::error::{Error, Result};
 use crate::msgpack;
@@ -178,8 +179,18 @@ impl<'b, 'a> Writing<'b, 'a> {
         Ok(sum((namespace, key), kind, standing.as_bytes(), *by).err().unwrap_or_else(reply::unexpected))
     }
 
+    /// What an error means, which after a repeat may be a conflict with the batch's own work.
+    fn settle(&self, redis: &Redis, error: Error, is_repeat: bool) -> Result<Vec<Outcome>> {
+        match error {
+            Error::Conflict(conflict) if is_repeat => self.own_work(redis)?.ok_or_else(|| Error::Unavailable {
+                what: format!("an answer was lost; what was asked may have happened, and since then {conflict}"),
+            }),
+            error => Err(error),
+        }
+    }
+
     /// After a repeat that met a conflict: the outcomes, if what stands everywhere is this batch's own work.
-    pub(super) fn own_work(&self, redis: &Redis) -> Result<Option<Vec<Outcome>>> {
+    fn own_work(&self, redis: &Redis) -> Result<Option<Vec<Outcome>>> {
         let mut outcomes = Vec::with_capacity(self.operations.len());
         for operation in self.operations {
             match self.own_outcome(redis, operation)? {
@@ -232,20 +243,24 @@ impl Redis {
             _ => writing = writing.with_sources(),
         }
         let (mut born, mut is_repeat) = (None, false);
+        if let ([operation], [] | [_]) = (batch, conditions) {
+            match self.try_short(operation, conditions.first(), writing.now)? {
+                Some(Short::Done(outcome)) => return Ok(vec![outcome]),
+                Some(Short::Refused(actual, lost)) => {
+                    let refusal = conditions.first().and_then(|condition| condition.judge(actual, 0).err());
+                    return writing.settle(self, refusal.unwrap_or_else(reply::unexpected), lost);
+                }
+                Some(Short::Long(lost)) => is_repeat = lost,
+                None => {}
+            }
+        }
         loop {
             let answer = self.transport()?.call(&writing.request(self, born, pasted.as_deref())?)?;
             is_repeat |= answer.is_repeat;
             match writing.read(answer.value) {
                 Ok(Some(outcomes)) => return Ok(outcomes),
                 Ok(None) => born = Some(self.claim(writing.namespaces(), writing.now)?),
-                Err(Error::Conflict(conflict)) if is_repeat => {
-                    return writing.own_work(self)?.ok_or_else(|| Error::Unavailable {
-                        what: format!(
-                            "an answer was lost; what was asked may have happened, and since then {conflict}"
-                        ),
-                    });
-                }
-                Err(error) => return Err(error),
+                Err(error) => return writing.settle(self, error, is_repeat),
             }
         }
     }

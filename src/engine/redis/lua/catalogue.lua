@@ -22,12 +22,11 @@ local function namespaces()
   return found
 end
 
--- Runs `work` on every namespace there is.
+-- Runs `work` on the keys and the name of every namespace there is.
 local function every(prefix, work)
   for _, name in ipairs(namespaces()) do
     local tag = '{' .. prefix .. ':' .. string.gsub(name, '[%%}]', { ['%'] = '%25', ['}'] = '%7D' }) .. '}'
-    local answer = work(open(tag .. 'h', tag .. 'z'), name)
-    if answer then return answer end
+    work(tag .. 'h', tag .. 'z', name)
   end
 end
 
@@ -123,8 +122,8 @@ function verbs.take_all(kind, micros, prefix, due, token)
   local id, parent = begin('p', micros, kind)
   call('HSET', rows, 'token', token .. id)
   local entries, bytes = 0, 0
-  every(prefix, function(space)
-    local found = mark(space, id, due)
+  every(prefix, function(hash, index)
+    local found = mark(hash, index, id, due)
     entries, bytes = entries + found[1], bytes + found[2]
   end)
   call('HSET', rows, row_field(id), row(kind, micros, micros, parent, entries, bytes))
@@ -135,7 +134,7 @@ function verbs.drop_all(id, state, prefix)
   id = tonumber(id)
   local found = state_of(id)
   if not found or (state ~= '' and found ~= state) then return 0 end
-  every(prefix, function(space) free(space, id) end)
+  every(prefix, function(hash, index) free(open(hash, index), id) end)
   forget(id)
   return 1
 end
@@ -143,20 +142,20 @@ end
 function verbs.restore_all(id, prefix)
   id = tonumber(id)
   if state_of(id) ~= 'r' then return 'NOTFOUND' end
-  every(prefix, function(space) restore(space, id) end)
+  every(prefix, function(hash, index) restore(open(hash, index), id) end)
   return 'OK'
 end
 
 function verbs.clear_all(micros, prefix)
-  every(prefix, function(space) clear(space, tonumber(micros)) end)
+  every(prefix, function(hash, index) clear(open(hash, index), tonumber(micros)) end)
 end
 
 function verbs.differ_all(first, second, prefix)
   first, second = tonumber(first), tonumber(second)
   if state_of(first) ~= 'r' or state_of(second) ~= 'r' then return 'NOTFOUND' end
   local found = {}
-  every(prefix, function(space, name)
-    local keys = differ(space, first, second)
+  every(prefix, function(hash, index, name)
+    local keys = differ(open(hash, index), first, second)
     if keys and #keys[1] + #keys[2] + #keys[3] > 0 then found[#found + 1] = { name, keys[1], keys[2], keys[3] } end
   end)
   return found
@@ -165,8 +164,8 @@ end
 -- How much is live everywhere.
 function verbs.usage_all(prefix, due)
   local entries, bytes = 0, 0
-  every(prefix, function(space)
-    local found = usage(space, due)
+  every(prefix, function(hash, index)
+    local found = usage(open(hash, index), due)
     entries, bytes = entries + found[2], bytes + found[3]
   end)
   return { entries, bytes }

@@ -12,13 +12,23 @@ local function usage(space, due)
 end
 
 -- Takes the cut of a snapshot. A later one that was quicker makes it stale: since then, entries are judged by that one.
-local function mark(space, id, due)
+local function mark(hash, index, id, due)
+  local record, cut = call('HGET', hash, RECORD), number(id)
+  if record and as_number(sub(record, 33, 40)) < id
+    and not call('ZRANGEBYLEX', index, '[x', '(' .. due, 'LIMIT', 0, 1)[1] then
+    -- Nothing is due, so the record is all that changes: two of its numbers become the snapshot's.
+    call('HSET', hash, RECORD, sub(record, 1, 32) .. cut .. cut .. sub(record, 49))
+    call('ZADD', index, 0, 's' .. cut .. sub(record, 9, 32))
+    local count, bytes = struct.unpack('>I8I8', record, 17)
+    return { count, bytes }
+  end
+  local space = open(hash, index)
   if space.top > id then return 'STALE' end
   if space.top < id then
     if space.is_new then space.born = id - 1 end
     sweep(space, due)
     space.top, space.mark = id, id
-    list(space, 's' .. number(id) .. number(space.shown) .. number(space.count) .. number(space.bytes))
+    list(space, 's' .. cut .. number(space.shown) .. number(space.count) .. number(space.bytes))
     save(space)
   end
   return { space.count, space.bytes }

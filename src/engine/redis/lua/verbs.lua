@@ -3,7 +3,7 @@
 local space, verbs = open(KEYS[1], KEYS[2]), {}
 
 function verbs.usage(due) return usage(space, due) end
-function verbs.mark(id, due) return mark(space, tonumber(id), due) end
+function verbs.mark(id, due) return mark(KEYS[1], KEYS[2], tonumber(id), due) end
 function verbs.free(id) return free(space, tonumber(id)) end
 function verbs.restore(id) return restore(space, tonumber(id)) end
 function verbs.clear(micros) return clear(space, tonumber(micros)) end
