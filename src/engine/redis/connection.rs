@@ -50,6 +50,8 @@ struct Inner {
 /// What the calls of one process share.
 pub(super) struct Shared {
     target: Target,
+    /// The server that is named first: the only one, unless the target is a cluster.
+    first: Arc<Node>,
     nodes: Mutex<HashMap<String, Arc<Node>>>,
     pub(super) slots: Slots,
 }
@@ -102,8 +104,7 @@ impl Transport {
     /// Closes every connection. Calls that come later connect again.
     pub(super) fn disconnect(&self) {
         if let Ok(inner) = self.inner() {
-            let nodes = std::mem::take(&mut *inner.shared.nodes.lock());
-            inner.runtime.spawn(async move { drop(nodes) });
+            inner.shared.nodes.lock().values().for_each(|node| node.disconnect());
         }
     }
 
@@ -172,7 +173,10 @@ impl Inner {
         let runtime =
             Builder::new_multi_thread().worker_threads(1).thread_name("swarmstate-redis").enable_all().build();
         let runtime = runtime.map_err(|error| unavailable(format!("no thread could be started: {error}")))?;
-        Ok(Self { runtime, shared: Arc::new(Shared { target, nodes: Mutex::default(), slots: Slots::default() }) })
+        let address = &target.addresses()[0];
+        let first = Arc::new(Node::new(address, target.info_of(address)));
+        let nodes = Mutex::new(HashMap::from([(address.clone(), first.clone())]));
+        Ok(Self { runtime, shared: Arc::new(Shared { target, first, nodes, slots: Slots::default() }) })
     }
 }
 
@@ -180,7 +184,9 @@ impl Shared {
     /// The node at an address, which may be new.
     pub(super) fn node(&self, address: &str) -> Arc<Node> {
         let mut nodes = self.nodes.lock();
-        let node = nodes.entry(address.to_owned()).or_insert_with(|| Arc::new(Node::new(self.target.info_of(address))));
+        let node = nodes
+            .entry(address.to_owned())
+            .or_insert_with(|| Arc::new(Node::new(address, self.target.info_of(address))));
         node.clone()
     }
 
@@ -212,22 +218,25 @@ impl Shared {
         let mut pause = FIRST_PAUSE;
         let (mut asked, mut waits) = (None, FIRST_PAUSE);
         loop {
-            let (address, is_asking) = match asked.take() {
-                Some(address) => (address, true),
-                None => (self.address_of(&request.key).await, false),
+            let (node, is_asking) = match asked.take() {
+                Some(node) => (node, true),
+                None => (self.node_of(&request.key).await, false),
             };
-            let node = self.node(&address);
             match node.send(request, is_asking, &self.target, progress).await {
                 Ok(value) => return Ok(Answer { value, is_repeat: progress.is_repeat() }),
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Unknown) => {
-                    if let Some(code) = request.script {
-                        node.load(code, &self.target).await;
+                    let loaded = match request.script {
+                        Some(code) => node.load(code, &self.target).await,
+                        None => Ok(()),
+                    };
+                    if let Err(Failure::Refused(error)) = loaded {
+                        return Err(error);
                     }
                 }
                 Err(Failure::Elsewhere { address: to, slot, is_asking }) => match is_asking {
-                    true => asked = Some(with_host(&to, &address)),
-                    false => self.slots.moved(slot, with_host(&to, &address)),
+                    true => asked = Some(self.node(&with_host(&to, node.address()))),
+                    false => self.slots.moved(slot, with_host(&to, node.address())),
                 },
                 Err(Failure::NotReady(reason)) => {
                     progress.note(&reason);
@@ -250,16 +259,18 @@ impl Shared {
                     }
                     progress.repeat(&reason);
                     self.slots.forget();
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
     }
 
-    async fn address_of(&self, key: &[u8]) -> String {
+    async fn node_of(&self, key: &[u8]) -> Arc<Node> {
         if !self.target.is_cluster() {
-            return self.target.addresses()[0].clone();
+            return self.first.clone();
         }
-        self.slots.address_of(key, self, &self.target).await
+        self.node(&self.slots.address_of(key, self, &self.target).await)
     }
 
     /// The requests by the node that holds their key, as far as it is known.

@@ -21,6 +21,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 
 /// One server.
 pub(super) struct Node {
+    address: String,
     info: ConnectionInfo,
     live: RwLock<Option<Live>>,
     /// Taken by whoever connects; others wait for what comes of it.
@@ -103,8 +104,18 @@ impl Progress {
 
 impl Node {
     /// A server that is not connected yet.
-    pub(super) fn new(info: ConnectionInfo) -> Self {
-        Self { info, live: RwLock::default(), connecting: tokio::sync::Mutex::default() }
+    pub(super) fn new(address: &str, info: ConnectionInfo) -> Self {
+        Self { address: address.to_owned(), info, live: RwLock::default(), connecting: tokio::sync::Mutex::default() }
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends the connection; what is under way on it still has its answer.
+    pub(super) fn disconnect(&self) {
+        self.live.write().take();
     }
 
     /// The connection, made if there is none that lives.
@@ -185,11 +196,11 @@ impl Node {
         answers.map(|answer| answer.extract_error().ok()).collect()
     }
 
-    pub(super) async fn load(&self, code: &Code, target: &Target) {
-        // A failure shows when the script is called again.
-        if let Ok(mut live) = self.live(target).await {
-            let _ = live.connection.send_packed_command(redis::cmd("SCRIPT").arg("LOAD").arg(&code.text)).await;
-        }
+    /// Makes a script known to the server.
+    pub(super) async fn load(&self, code: &Code, target: &Target) -> Result<(), Failure> {
+        let mut live = self.live(target).await?;
+        let loaded = live.connection.send_packed_command(redis::cmd("SCRIPT").arg("LOAD").arg(&code.text)).await;
+        loaded.and_then(Value::extract_error).map(drop).map_err(|error| judge(&error, target))
     }
 
     /// Asks a cluster's node something about the cluster.

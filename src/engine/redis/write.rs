@@ -3,7 +3,7 @@
 //! What a batch means is decided on the server, in `lua/batch.lua`. A batch whose answer was lost is sent again only if a condition
 //! in it holds no longer once it was carried out; when the repeat then meets a conflict, what stands there tells whose work it is.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use redis::Value as Answered;
 
@@ -23,41 +23,38 @@ pub(super) struct Writing<'b, 'a> {
     pub(super) conditions: &'b [Condition<'a>],
     pub(super) now: Now,
     namespaces: Vec<&'b str>,
+    /// Where each of the namespaces stands, counted from 1 as scripts do.
+    places: HashMap<&'b str, usize>,
 }
 
 impl<'b, 'a> Writing<'b, 'a> {
     pub(super) fn new(operations: &'b [Operation<'a>], conditions: &'b [Condition<'a>], now: Now) -> Self {
-        let mut writing = Self { operations, conditions, now, namespaces: Vec::new() };
-        let conditions = conditions.iter().map(Condition::namespace);
-        let mut seen = HashSet::new();
-        for namespace in operations.iter().map(Operation::namespace).chain(conditions) {
-            if seen.insert(namespace.as_str()) {
-                writing.namespaces.push(namespace.as_str());
-            }
-        }
+        let mut writing = Self { operations, conditions, now, namespaces: Vec::new(), places: HashMap::new() };
+        operations.iter().for_each(|operation| writing.enter(operation.namespace().as_str()));
+        conditions.iter().for_each(|condition| writing.enter(condition.namespace().as_str()));
         writing
     }
 
     /// The same, with the namespaces that are copied among those that the script opens.
-    pub(super) fn with_sources(mut self) -> Self {
+    fn with_sources(mut self) -> Self {
         for operation in self.operations {
-            if let Operation::CopyNamespace { source, .. } = operation
-                && !self.namespaces.contains(&source.as_str())
-            {
-                self.namespaces.push(source.as_str());
+            if let Operation::CopyNamespace { source, .. } = operation {
+                self.enter(source.as_str());
             }
         }
         self
     }
 
-    /// The namespaces, each once.
-    pub(super) fn namespaces(&self) -> &[&'b str] {
-        &self.namespaces
+    fn enter(&mut self, name: &'b str) {
+        let namespaces = &mut self.namespaces;
+        self.places.entry(name).or_insert_with(|| {
+            namespaces.push(name);
+            namespaces.len()
+        });
     }
 
-    /// Which of the namespaces a name is, counted from 1 as scripts do.
     fn place(&self, name: &str) -> usize {
-        self.namespaces.iter().position(|known| *known == name).map_or(0, |at| at + 1)
+        self.places.get(name).copied().unwrap_or_default()
     }
 
     /// The call of the script. `born` is the last snapshot before the namespaces were claimed; `None` before that.
@@ -259,7 +256,7 @@ impl Redis {
             is_repeat |= answer.is_repeat;
             match writing.read(answer.value) {
                 Ok(Some(outcomes)) => return Ok(outcomes),
-                Ok(None) => born = Some(self.claim(writing.namespaces(), writing.now)?),
+                Ok(None) => born = Some(self.claim(&writing.namespaces, writing.now)?),
                 Err(error) => return writing.settle(self, error, is_repeat),
             }
         }

@@ -14,8 +14,7 @@ end
 -- Takes the cut of a snapshot. A later one that was quicker makes it stale: since then, entries are judged by that one.
 local function mark(hash, index, id, due)
   local record, cut = call('HGET', hash, RECORD), number(id)
-  if record and as_number(sub(record, 33, 40)) < id
-    and not call('ZRANGEBYLEX', index, '[x', '(' .. due, 'LIMIT', 0, 1)[1] then
+  if record and struct.unpack('>I8', record, 33) < id and call('ZLEXCOUNT', index, '[x', '(' .. due) == 0 then
     -- Nothing is due, so the record is all that changes: two of its numbers become the snapshot's.
     call('HSET', hash, RECORD, sub(record, 1, 32) .. cut .. cut .. sub(record, 49))
     call('ZADD', index, 0, 's' .. cut .. sub(record, 9, 32))
