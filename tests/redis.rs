@@ -337,9 +337,32 @@ fn move_slot(servers: &[Server], slot: u16, from: usize, to: usize) {
         servers::command(servers[from].port, &["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
         thread::sleep(Duration::from_millis(5));
     }
-    for server in [&servers[to], &servers[from]] {
+    // The one that takes the slot is told first, and everybody is.
+    let others = servers.iter().enumerate().filter(|(place, _)| *place != to).map(|(_, server)| server);
+    for server in std::iter::once(&servers[to]).chain(others) {
         servers::command(server.port, &["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
     }
+    // The next move begins when all agree on this one: a server that takes a slot before it has heard of the last move may be
+    // overruled by those that have.
+    let views = || servers.iter().map(who_holds_what).collect::<Vec<_>>();
+    while views().windows(2).any(|pair| pair[0] != pair[1]) {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Who is a master of which epoch, and of which slots, as one server sees it.
+fn who_holds_what(server: &Server) -> Vec<Vec<String>> {
+    let nodes = servers::command(server.port, &["CLUSTER", "NODES"]);
+    let told = nodes.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let mut told = told
+        .filter(|words| words.len() > 7)
+        .map(|words| {
+            let slots = words[8..].iter().filter(|slots| !slots.starts_with('['));
+            [words[0].clone(), words[6].clone()].into_iter().chain(slots.cloned()).collect::<Vec<_>>()
+        })
+        .collect::<Vec<_>>();
+    told.sort();
+    told
 }
 
 #[test]
@@ -357,7 +380,7 @@ fn slots_move_under_writes_and_nothing_is_lost_or_doubled() {
 
     let seen = write_meanwhile(&store, || {
         for slot in &slots {
-            let home = usize::from(*slot / 5_461).min(2);
+            let home = [10_922, 5_460, 0].iter().position(|last| slot > last).map_or(0, |place| 2 - place);
             move_slot(&servers, *slot, home, (home + 1) % 3);
             move_slot(&servers, *slot, (home + 1) % 3, home);
         }
@@ -366,6 +389,43 @@ fn slots_move_under_writes_and_nothing_is_lost_or_doubled() {
     assert_nothing_lost_or_doubled(&store, &seen);
     let unsure: u64 = seen.unsure.iter().map(|unsure| unsure.load(Ordering::Relaxed)).sum();
     assert_eq!(unsure, 0, "a redirection is no error");
+}
+
+/// A replica of a cluster's master, which knows all that it knows.
+fn start_replica(master: &Server) -> Server {
+    let bus = servers::free_port().to_string();
+    let replica = Server::own(&["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"]);
+    let id = servers::command(master.port, &["CLUSTER", "MYID"]).lines().nth(1).expect("an id").trim().to_owned();
+    let port = replica.port.to_string();
+    servers::command(master.port, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+    while !servers::command(replica.port, &["CLUSTER", "REPLICATE", &id]).starts_with("+OK") {
+        thread::sleep(Duration::from_millis(50));
+    }
+    while !servers::command(replica.port, &["INFO", "replication"]).contains("master_link_status:up") {
+        thread::sleep(Duration::from_millis(50));
+    }
+    replica
+}
+
+#[test]
+fn a_master_that_fails_is_followed_to_the_one_that_takes_its_place() {
+    let mut servers = servers::start_cluster(End::WithProcess);
+    let _replicas = servers.iter().map(start_replica).collect::<Vec<_>>();
+    let store = open(&servers::cluster_url(&servers), 30_000);
+    let names = (0..12).map(|number| format!("n{number}")).collect::<Vec<_>>();
+    for name in &names {
+        store.set(name, "k", 1).expect("valid");
+        let waited = servers.iter().map(|server| servers::command(server.port, &["WAIT", "1", "5000"]));
+        waited.for_each(drop);
+    }
+
+    drop(servers.remove(0));
+
+    for name in &names {
+        let revision = store.set(name, "k", 2).expect("another master takes the place");
+        store.replace(name, "k", 3, revision).expect("it goes on");
+    }
+    assert_eq!(store.usage().expect("it answers").entries, 12);
 }
 
 /// A clock that is far enough on for what was left over to be cleared away.
@@ -535,4 +595,28 @@ fn a_namespace_that_was_empty_for_long_is_forgotten_and_its_revisions_rise_on() 
 
     assert!(soon > before && store.set("n", "k", 1).expect("valid") > soon);
     assert_eq!(store.namespaces(&Range::default()), Ok(vec!["n".to_owned()]));
+}
+
+#[test]
+fn a_view_of_one_namespace_is_a_cut_that_goes_with_its_owner() {
+    for url in [servers::single(), servers::cluster()] {
+        let store = open(url, 5_000);
+        let (name, absent) = (Namespace::new("n").expect("short"), Namespace::new("absent").expect("short"));
+        store.set("n", "k", 1).expect("valid");
+        let before = store.snapshot().expect("it is taken");
+
+        let (view, nothing) =
+            (store.view_of(&name).expect("it is taken"), store.view_of(&absent).expect("it is taken"));
+        store.set("n", "k", 2).expect("valid");
+        store.set("absent", "k", 2).expect("valid");
+
+        let key = swarmstate::Key::new("k").expect("short");
+        let seen = view.get(&name, &key).expect("it answers").expect("it was there");
+        assert_eq!(seen.value(), Value::from(1).as_bytes());
+        assert_eq!(nothing.get(&absent, &key).expect("it answers").map(|entry| entry.revision()), None);
+        assert_eq!(store.namespaces(&Range::default()), Ok(vec!["absent".to_owned(), "n".to_owned()]));
+        assert_eq!(store.history().expect("it answers").len(), 1);
+        drop((view, nothing));
+        assert_eq!(store.snapshot().expect("it is taken").info().parent, Some(before.info().id));
+    }
 }

@@ -163,7 +163,7 @@ impl Threads {
     /// `Corrupt` when a record is not what was stored, `Unavailable` when the store does not answer.
     pub fn get(&self, place: Place<'_>, checkpoint_id: Option<&str>) -> Result<Option<Saved>> {
         let thread = layout::thread(place.thread_id)?;
-        let view = self.store.view()?;
+        let view = self.store.view_of(&thread)?;
         match Found::find(&*view, &thread, place, checkpoint_id)? {
             Some(found) => found.load(&*view, &thread).map(Some),
             None => Ok(None),

@@ -191,6 +191,18 @@ pub trait Store: Reader {
     /// As [`Reader::get`].
     fn view(&self) -> Result<Arc<dyn Reader>>;
 
+    /// A view of which only one namespace is read; what it says of others is left open.
+    ///
+    /// # Cost
+    /// That of [`Store::view`], or less where that grows with the number of namespaces.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    fn view_of(&self, namespace: &Namespace<'_>) -> Result<Arc<dyn Reader>> {
+        let _ = namespace;
+        self.view()
+    }
+
     /// Makes the state what `snapshot` holds.
     ///
     /// # Cost

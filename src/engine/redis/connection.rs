@@ -24,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Waits for a server that says it will be ready soon.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// Redirections of one call that are followed at once.
+const REDIRECTIONS: u32 = 4;
 /// Commands that travel as one, at the most.
 const PIPELINE: usize = 1000;
 
@@ -111,6 +113,10 @@ impl Transport {
     async fn page(&self, shared: &Shared, page: &[Request]) -> Result<Vec<Value>> {
         let mut answers: Vec<Option<Value>> = vec![None; page.len()];
         let together = async {
+            if let (true, Some(first)) = (self.target.is_cluster(), page.first()) {
+                // Learns the slots, if they are not known.
+                shared.slots.address_of(&first.key, shared, &self.target).await;
+            }
             for (node, positions) in shared.by_node(page) {
                 // What fails here for whatever reason is sent again by itself.
                 for (position, answer) in positions.iter().zip(node.send_all(page, &positions).await) {
@@ -216,7 +222,7 @@ impl Shared {
     /// Sends a request until it is answered, as far as its effect allows.
     async fn perform(&self, request: &Request, progress: &Progress) -> Result<Answer> {
         let mut pause = FIRST_PAUSE;
-        let (mut asked, mut waits) = (None, FIRST_PAUSE);
+        let (mut asked, mut waits, mut redirections) = (None, FIRST_PAUSE, 0);
         loop {
             let (node, is_asking) = match asked.take() {
                 Some(node) => (node, true),
@@ -234,10 +240,20 @@ impl Shared {
                         return Err(error);
                     }
                 }
-                Err(Failure::Elsewhere { address: to, slot, is_asking }) => match is_asking {
-                    true => asked = Some(self.node(&with_host(&to, node.address()))),
-                    false => self.slots.moved(slot, with_host(&to, node.address())),
-                },
+                Err(Failure::Elsewhere { address: to, slot, is_asking }) => {
+                    let to = with_host(&to, node.address());
+                    redirections += 1;
+                    if redirections > REDIRECTIONS {
+                        // Servers that disagree need time to agree.
+                        progress.note(&format!("{} points to {to}", node.address()));
+                        tokio::time::sleep(waits).await;
+                        waits = (waits * 2).min(LONGEST_WAIT);
+                    }
+                    match is_asking {
+                        true => asked = Some(self.node(&to)),
+                        false => self.slots.moved(slot, to),
+                    }
+                }
                 Err(Failure::NotReady(reason)) => {
                     progress.note(&reason);
                     self.slots.forget();

@@ -10,7 +10,7 @@ use redis::Value;
 
 use super::layout::{self, Now};
 use super::read::NamePages;
-use super::script::{Effect, Request};
+use super::script::{CATALOGUE, Effect, Request};
 use super::snapshot::{Cut, RedisSnapshot, RedisView};
 use super::{Redis, reply};
 use crate::error::{Error, Result};
@@ -92,6 +92,52 @@ impl Redis {
         let now = self.now()?;
         let info = self.take(State::View, now)?;
         Ok(RedisView::new(Cut::new(self.clone(), info.id), info.usage, now.micros))
+    }
+
+    /// Cuts one namespace for as long as its view is held.
+    pub(super) fn take_view_of(&self, namespace: &str) -> Result<RedisView> {
+        let now = self.now()?;
+        let id = if self.is_alone() { self.take_one(namespace, now)? } else { self.take_one_apart(namespace, now)? };
+        Ok(RedisView::new(Cut::new(self.clone(), id), Usage::default(), now.micros).of(namespace))
+    }
+
+    fn take_one(&self, namespace: &str, now: Now) -> Result<SnapshotId> {
+        let request = self.of_one("take_one", namespace, Effect::Repeatable).arg(&now.micros_bytes());
+        reply::count(self.ask(&request.arg(namespace).arg(now.due()))?)
+    }
+
+    fn take_one_apart(&self, namespace: &str, now: Now) -> Result<SnapshotId> {
+        for _ in 0..ATTEMPTS {
+            let request = self.catalogue("begin_one", Effect::Repeatable).arg(&now.micros_bytes()).arg(namespace);
+            let numbers =
+                reply::array(self.ask(&request)?)?.into_iter().map(reply::count).collect::<Result<Vec<_>>>()?;
+            let [id, is_there] = numbers[..] else { return Err(reply::unexpected()) };
+            let names = if is_there == 0 { Vec::new() } else { vec![namespace.to_owned()] };
+            if self.mark(names, id, now)?.is_some() {
+                let request = self.catalogue("finish", Effect::Repeatable).arg(id).arg(State::View.word());
+                self.ask(&request.arg(0).arg(0))?;
+                return Ok(id);
+            }
+            self.drop_one(id, namespace)?;
+        }
+        Err(unavailable("too many others take snapshots at once"))
+    }
+
+    /// Drops a view of one namespace.
+    pub(super) fn drop_one(&self, id: SnapshotId, namespace: &str) -> Result<()> {
+        if self.is_alone() {
+            return self.ask(&self.of_one("drop_one", namespace, Effect::Repeatable).arg(id)).map(drop);
+        }
+        let request = Request::namespace(&self.layout().namespace(namespace), "free").arg(id);
+        self.ask(&request)?;
+        self.ask(&self.catalogue("end_drop", Effect::Repeatable).arg(id)).map(drop)
+    }
+
+    /// A verb on the catalogue and one namespace at once, on a single server.
+    fn of_one(&self, verb: &str, namespace: &str, effect: Effect) -> Request {
+        let (catalogue, keys) = (self.layout().catalogue(), self.layout().namespace(namespace));
+        let keys: [&[u8]; 4] = [&catalogue.index, &catalogue.hash, &keys.hash, &keys.index];
+        Request::script(&CATALOGUE, &keys, effect).arg(verb)
     }
 
     fn take(&self, kind: State, now: Now) -> Result<SnapshotInfo> {

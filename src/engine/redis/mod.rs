@@ -230,6 +230,11 @@ impl Store for Redis {
         Ok(Arc::new(view.waiting(self.waiting)))
     }
 
+    fn view_of(&self, namespace: &Namespace<'_>) -> Result<Arc<dyn Reader>> {
+        let view = self.wait(|store| store.take_view_of(namespace.as_str()))?;
+        Ok(Arc::new(view.waiting(self.waiting)))
+    }
+
     fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
         let Some(snapshot) = snapshot.downcast::<RedisSnapshot>().filter(|snapshot| snapshot.is_of(self)) else {
             return Err(Error::unsupported(

@@ -65,7 +65,10 @@ impl Redis {
             .arg(&now.time())
             .arg(now.revision_floor());
         Some(match operation {
-            Operation::Set { value, .. } => request.arg(layout::value_bytes(value)).arg(expected),
+            Operation::Set { value, .. } => {
+                let bytes = layout::value_bytes(value);
+                request.arg(&bytes[..1]).arg(&bytes[1..]).arg(expected)
+            }
             Operation::Add { by, .. } => request.arg(&by.to_be_bytes()),
             _ => return None,
         })

@@ -261,6 +261,8 @@ pub(super) struct RedisView {
     usage: Usage,
     /// When it last said that it is read, in microseconds.
     renewed: AtomicI64,
+    /// The only namespace that it cuts, if it is a view of one.
+    of: Option<String>,
     /// A forked child leaves its parent's views alone.
     process: u32,
     waiting: Waiting,
@@ -269,7 +271,12 @@ pub(super) struct RedisView {
 impl RedisView {
     pub(super) fn new(cut: Cut, usage: Usage, now: i64) -> Self {
         let (renewed, process) = (AtomicI64::new(now), std::process::id());
-        Self { cut, usage, renewed, process, waiting: Waiting::plainly() }
+        Self { cut, usage, renewed, of: None, process, waiting: Waiting::plainly() }
+    }
+
+    pub(super) fn of(mut self, namespace: &str) -> Self {
+        self.of = Some(namespace.to_owned());
+        self
     }
 
     pub(super) fn waiting(mut self, waiting: Waiting) -> Self {
@@ -296,8 +303,11 @@ impl Drop for RedisView {
             return;
         }
         // Whoever drops it must not wait for the server; what fails here is freed when it is left over.
-        let (redis, id) = (self.cut.redis.clone(), self.cut.id);
-        let _ = thread::Builder::new().spawn(move || redis.drop_row(id, Some(State::View)));
+        let (redis, id, of) = (self.cut.redis.clone(), self.cut.id, self.of.take());
+        let _ = thread::Builder::new().spawn(move || match of {
+            Some(namespace) => redis.drop_one(id, &namespace),
+            None => redis.drop_row(id, Some(State::View)).map(drop),
+        });
     }
 }
 

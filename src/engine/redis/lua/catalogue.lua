@@ -3,7 +3,7 @@
 -- Members of the index: n namespace | s snapshot | the anchor. Fields of the hash: n namespace = when it was claimed; s snapshot =
 -- state, touched, taken, parent, entries, bytes; id = the last number given; last = the last snapshot of the history; token =
 -- who took the last one; the anchor = the version of the layout. States: p pending, r ready, v a view, d being dropped. The verbs whose names end in `_all` change
--- every namespace in one instant and are for a single server, where a script may touch keys that it does not declare.
+-- every namespace in one instant, those in `_one` a namespace of another slot; they are for a single server, where a script may touch keys that it does not declare.
 
 local names, rows = KEYS[1], KEYS[2]
 local LAYOUT = '1'
@@ -84,6 +84,13 @@ function verbs.begin(kind, micros)
   return { id, parent, namespaces() }
 end
 
+-- Begins a view of one namespace; also says whether there is one. Nothing is cut that is not in the catalogue: it would be
+-- a namespace that no list shows.
+function verbs.begin_one(micros, name)
+  local id = begin('p', micros)
+  return { id, call('HEXISTS', rows, 'n' .. name) }
+end
+
 function verbs.finish(id, kind, entries, bytes)
   local found = call('HGET', rows, row_field(tonumber(id)))
   if found and sub(found, 1, 1) == kind then return 1 end
@@ -128,6 +135,17 @@ function verbs.take_all(kind, micros, prefix, due, token)
   end)
   call('HSET', rows, row_field(id), row(kind, micros, micros, parent, entries, bytes))
   return { id, parent, entries, bytes }
+end
+
+-- Of one namespace, whose keys come behind those of the catalogue.
+function verbs.take_one(micros, name, due)
+  local id = begin('v', micros)
+  if call('HEXISTS', rows, 'n' .. name) == 1 then mark(KEYS[3], KEYS[4], id, due) end
+  return id
+end
+function verbs.drop_one(id)
+  free(open(KEYS[3], KEYS[4]), tonumber(id))
+  forget(tonumber(id))
 end
 
 function verbs.drop_all(id, state, prefix)

@@ -1,55 +1,55 @@
 -- Sets one key for good: the short way of what `batch.lua` does. KEYS are hash and index of its namespace.
 --
--- ARGV: key, now, now in microseconds, kind and value, and the revision that the key must have, 0 = absent, '' = any. Answers the
+-- ARGV: key, now, now in microseconds, kind, value, and the revision that the key must have, 0 = absent, '' = any. Answers the
 -- revision, or a conflict as `batch.lua` does, or BATCH where it takes the long way: a new namespace, or an entry that goes.
+-- Every call of a library costs as much as a command, so each string is taken apart, and put together, by one.
 
-local key, now, expected = ARGV[1], ARGV[2], ARGV[5]
-local sub, byte, struct = string.sub, string.byte, struct
+local key, now, kind, value = ARGV[1], ARGV[2], string.byte(ARGV[4]), ARGV[5]
+local pack, unpack = struct.pack, struct.unpack
 local NEVER = '\127\255\255\255\255\255\255\255'
 
 local found = redis.call('HMGET', KEYS[1], '\255', key)
-local record, old = found[1], found[2]
-if not record or (old and sub(old, 40, 47) ~= NEVER) then return 'BATCH' end
-local last, _, count, bytes, top, mark = struct.unpack('>I8I8I8I8I8I8', record)
+local old = found[2]
+if not found[1] then return 'BATCH' end
+local last, _, count, bytes, top, mark, born = unpack('>I8I8I8I8I8I8I8', found[1])
 
-if expected ~= '' then
-  local actual = old and (struct.unpack('>I8', old, 4)) or 0
-  if actual ~= tonumber(expected) then return { 'CONFLICT', 0, actual } end
+local actual, created, since, old_kind = 0, now, 0, nil
+if old then
+  local expires
+  old_kind, actual, since, created, expires = unpack('>xBxI8xI8xc8xxxxxxxxxxc8', old)
+  if expires ~= NEVER then return 'BATCH' end
 end
+if ARGV[6] ~= '' and actual ~= tonumber(ARGV[6]) then return { 'CONFLICT', 0, actual } end
 
-local kind, created = byte(ARGV[4]), now
--- An integer counts in its shortest form, which the long way knows.
-if kind == 0 or (old and byte(old, 2) == 0) then
-  local function size(at, text)
-    local high, low = struct.unpack('>i4I4', text, at)
+if kind ~= 0 and old_kind ~= 0 then
+  bytes = bytes + #value - (old and #old - 47 or 0)
+else
+  -- An integer counts in its shortest form.
+  local function size(text, at)
+    local high, low = unpack('>i4I4', text, at)
     if high == 0 then return low < 128 and 1 or low < 256 and 2 or low < 65536 and 3 or 5 end
     if high ~= -1 then return 9 end
     return low >= 4294967264 and 1 or low >= 4294967168 and 2 or low >= 4294934528 and 3 or low >= 2147483648 and 5 or 9
   end
-  bytes = bytes + (kind == 0 and size(3, ARGV[4]) or #ARGV[4] - 1)
-  if old then bytes = bytes - (byte(old, 2) == 0 and size(49, old) or #old - 47) end
-else
-  bytes = bytes + #ARGV[4] - 1 - (old and #old - 47 or 0)
+  bytes = bytes + (kind == 0 and size(value, 2) or #value)
+  if old then bytes = bytes - (old_kind == 0 and size(old, 49) or #old - 47) end
 end
-
-local is_kept = mark == 0 or (old and (struct.unpack('>I8', old, 13)) >= mark)
-local undo = not is_kept and '\254' .. sub(record, 41, 48) .. key
-if old then
-  created = sub(old, 22, 29)
-else
-  count = count + 1
-  is_kept = is_kept or redis.call('HEXISTS', KEYS[1], undo) == 1
-end
+if not old then count = count + 1 end
 local revision = math.max(last + 1, tonumber(ARGV[3]))
-local entry = '\151' .. sub(ARGV[4], 1, 1) .. '\207' .. struct.pack('>I8BI8B', revision, 207, top, 211)
-  .. created .. '\211' .. now .. '\211' .. NEVER .. sub(ARGV[4], 2)
-record = struct.pack('>I8I8I8I8', revision, revision, count, bytes) .. sub(record, 33)
+local entry = pack('>BBBI8BI8Bc8Bc8Bc8', 151, kind, 207, revision, 207, top, 211, created, 211, now, 211, NEVER) .. value
+local record = pack('>I8I8I8I8I8I8I8', revision, revision, count, bytes, top, mark, born)
 
-if is_kept then
+if mark == 0 or (old and since >= mark) then
   redis.call('HSET', KEYS[1], key, entry, '\255', record)
 else
-  redis.call('HSET', KEYS[1], key, entry, '\255', record, undo, old or '')
-  redis.call('ZADD', KEYS[2], 0, 'a' .. sub(record, 41, 48) .. key)
+  -- The newest snapshot needs what stood there, unless that is kept already.
+  local undo = pack('>I8', mark) .. key
+  if old or redis.call('HEXISTS', KEYS[1], '\254' .. undo) == 0 then
+    redis.call('HSET', KEYS[1], key, entry, '\255', record, '\254' .. undo, old or '')
+    redis.call('ZADD', KEYS[2], 0, 'a' .. undo)
+  else
+    redis.call('HSET', KEYS[1], key, entry, '\255', record)
+  end
 end
 if not old then redis.call('ZADD', KEYS[2], 0, 'k' .. key) end
 return revision
