@@ -44,11 +44,11 @@ class FilePlan:
 
     @classmethod
     def full(cls) -> "FilePlan":
-        return cls(9, 0.4, (1_000, 100_000, 1_000_000), 31, {100: 200_000, 1_000: 50_000})
+        return cls(25, 0.15, (1_000, 100_000, 1_000_000), 31, {100: 200_000, 1_000: 50_000})
 
     @classmethod
     def quick(cls) -> "FilePlan":
-        return cls(3, 0.12, (1_000, 100_000), 9, {100: 20_000, 1_000: 5_000})
+        return cls(9, 0.05, (1_000, 100_000), 9, {100: 20_000, 1_000: 5_000})
 
 
 @dataclass(frozen=True)
