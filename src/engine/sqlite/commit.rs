@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::batch;
 use super::changes::{Attempt, Changes, Stop};
 use super::connection::Link;
+use super::line::{Followers, Lead};
 use super::{fault, sql};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -19,13 +20,16 @@ use crate::store::{Batch, Outcome};
 
 /// Due entries that one transaction removes besides its own work, at the most.
 const SWEPT_PER_COMMIT: usize = 32;
-/// The first and the longest pause between two tries to begin.
-const FIRST_PAUSE: Duration = Duration::from_micros(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-/// Between two of our transactions, while other processes want to write: half of it to all of it.
-const GAP: Duration = Duration::from_micros(150);
+/// The shortest pause between two tries to begin, and the longest in a wait of a tenth of a second, and in any.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
+const LONG_PAUSE: Duration = Duration::from_micros(250);
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+/// While other processes want to write, they get a gap after each turn of ours: half of it to all of it, as long as their
+/// pauses are.
+const TURN: Duration = Duration::from_millis(1);
+const GAP: Duration = Duration::from_micros(250);
 /// For so long after it met another process a writer leaves gaps.
-const WARY_FOR: Duration = Duration::from_millis(10);
+const WARY_FOR: Duration = Duration::from_millis(50);
 
 /// The connection that writes. Whoever leads the line has it to itself.
 pub(super) struct Writer {
@@ -33,7 +37,8 @@ pub(super) struct Writer {
     clock: Clock,
     /// When it last met another process that was writing.
     met_at: Option<Instant>,
-    committed_at: Option<Instant>,
+    /// When its turn began, between gaps.
+    turn_began_at: Option<Instant>,
     random: RandomState,
     pauses: u64,
 }
@@ -50,22 +55,37 @@ impl Writer {
     pub(super) fn new(link: Link, clock: Clock) -> Result<Self> {
         // What waits for the lock is `begin`.
         link.busy_timeout(Duration::ZERO).map_err(|error| fault::opening(error, link.file.place()))?;
-        Ok(Self { link, clock, met_at: None, committed_at: None, random: RandomState::new(), pauses: 0 })
+        Ok(Self { link, clock, met_at: None, turn_began_at: None, random: RandomState::new(), pauses: 0 })
     }
 
-    /// Carries out batches in the transaction that has begun and, where that fails, each in its own. Answers one result for each.
-    pub(super) fn write(&mut self, batches: &[&Batch<'_>], deadline: Deadline) -> Vec<Result<Vec<Outcome>>> {
-        match self.transact(|changes| carry_out(changes, batches)) {
-            Ok(Ok(results)) => results,
-            Ok(Err(error)) => batches.iter().map(|_| Err(error.clone())).collect(),
+    /// Carries out a batch in the transaction that has begun, together with those that wait in the line by the time that it ends;
+    /// where that fails, each in a transaction of its own. Answers the followers.
+    pub(super) fn write(&mut self, own: &Batch<'_>, lead: &Lead<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
+        let (mut followers, mut results) = (Followers::default(), Vec::new());
+        let done = self.transact(|changes| {
+            changes.sweep(SWEPT_PER_COMMIT)?;
+            results.push(carry_out(changes, own)?);
+            while lead.take_followers(&mut followers) {
+                for batch in followers.batches().skip(results.len() - 1) {
+                    results.push(carry_out(changes, batch)?);
+                }
+            }
+            Ok(())
+        });
+        let mut batches: Vec<&Batch<'_>> = vec![own];
+        followers.batches().for_each(|batch| batches.push(batch));
+        let mut results = match done {
+            Ok(Ok(())) => results,
+            Ok(Err(error)) => vec![Err(error); batches.len()],
             Err(Failure::Undone(_)) if batches.len() > 1 => {
                 batches.iter().map(|batch| self.write_alone(batch, deadline)).collect()
             }
-            Err(failure) => {
-                let error = self.named(&failure);
-                batches.iter().map(|_| Err(error.clone())).collect()
-            }
+            Err(failure) => vec![Err(self.named(&failure)); batches.len()],
         }
+        .into_iter();
+        let own = results.next().expect("there is a result for each batch");
+        followers.answer(results);
+        own
     }
 
     fn write_alone(&mut self, batch: &Batch<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
@@ -92,7 +112,6 @@ impl Writer {
     fn transact<R>(&mut self, work: impl FnOnce(&mut Changes<'_>) -> Attempt<R>) -> Result<Result<R>, Failure> {
         let done = self.attempt(work);
         self.link.roll_back();
-        self.committed_at = self.met_at.map(|_| Instant::now());
         done
     }
 
@@ -120,14 +139,15 @@ impl Writer {
         // A panic may have left a transaction open.
         self.link.roll_back();
         self.leave_a_gap();
-        let mut pause = FIRST_PAUSE;
+        let mut waiting_since = None;
         loop {
             match self.link.run(sql::BEGIN_WRITE, []) {
                 Ok(_) => return Ok(()),
                 Err(error) if fault::is_busy(&error) && !deadline.is_over() => {
-                    self.met_at = Some(Instant::now());
-                    thread::sleep(self.part_of(pause));
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    let now = Instant::now();
+                    let since = *waiting_since.get_or_insert(now);
+                    (self.met_at, self.turn_began_at) = (Some(now), None);
+                    thread::sleep(self.part_of(pause_after(now - since)));
                 }
                 Err(error) if fault::is_busy(&error) => return Err(self.late(deadline, &error)),
                 Err(error) => return Err(fault::named(&error, self.link.file.place())),
@@ -142,15 +162,15 @@ impl Writer {
     }
 
     fn leave_a_gap(&mut self) {
-        let Some(committed_at) = self.committed_at.take() else { return };
-        let is_wary = self.met_at.is_some_and(|met_at| met_at.elapsed() < WARY_FOR);
-        if !is_wary {
-            self.met_at = None;
+        let Some(met_at) = self.met_at else { return };
+        let now = Instant::now();
+        if now - met_at > WARY_FOR {
+            (self.met_at, self.turn_began_at) = (None, None);
             return;
         }
-        let gap = self.part_of(GAP);
-        if let Some(rest) = gap.checked_sub(committed_at.elapsed()) {
-            thread::sleep(rest);
+        if now - *self.turn_began_at.get_or_insert(now) >= TURN {
+            thread::sleep(self.part_of(GAP));
+            self.turn_began_at = Some(Instant::now());
         }
     }
 
@@ -197,18 +217,18 @@ impl Writer {
     }
 }
 
-/// Each batch in turn: one that is refused leaves what the others did.
-fn carry_out(changes: &mut Changes<'_>, batches: &[&Batch<'_>]) -> Attempt<Vec<Result<Vec<Outcome>>>> {
-    changes.sweep(SWEPT_PER_COMMIT)?;
-    let mut results = Vec::with_capacity(batches.len());
-    for batch in batches {
-        results.push(match batch::write(changes, batch) {
-            Ok(outcomes) => Ok(outcomes),
-            Err(Stop::Refused(error)) => Err(error),
-            Err(failed) => return Err(failed),
-        });
+/// Carries out one batch of several: a refusal is its own affair.
+fn carry_out(changes: &mut Changes<'_>, batch: &Batch<'_>) -> Attempt<Result<Vec<Outcome>>> {
+    match batch::write(changes, batch) {
+        Ok(outcomes) => Ok(Ok(outcomes)),
+        Err(Stop::Refused(error)) => Ok(Err(error)),
+        Err(failed) => Err(failed),
     }
-    Ok(results)
+}
+
+/// How long to pause before the next try, in a wait that has lasted for `waited`: the longer it lasts, the longer the holder needs.
+fn pause_after(waited: Duration) -> Duration {
+    (waited / 8).clamp(SHORTEST_PAUSE, LONG_PAUSE).max(waited / 400).min(LONGEST_PAUSE)
 }
 
 /// Until when a write waits for others.

@@ -23,8 +23,10 @@ use crate::error::{Error, Result};
 const KEPT_STATEMENTS: usize = 128;
 /// What a connection keeps of the file in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
-/// What the log is cut back to after it was copied into the file, in bytes.
-const LOG_LIMIT: i64 = 16 * 1024 * 1024;
+/// The log is copied into the file when it has so many pages, 32 MiB; oftener would wait for the disk oftener.
+const LOG_PAGES: i64 = 4096;
+/// What the log is cut back to after it was copied, in bytes: no less than it grows to again.
+const LOG_LIMIT: i64 = 48 * 1024 * 1024;
 /// Connections that wait for their next reader.
 const MOST_IDLE: usize = 16;
 
@@ -208,6 +210,7 @@ impl Link {
         };
         self.pragma_update(None, "synchronous", synchronous)?;
         self.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        self.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
         self.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT, |_| Ok(()))
     }
 

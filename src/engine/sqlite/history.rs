@@ -104,11 +104,11 @@ pub(super) fn release(changes: &mut Changes<'_>) -> Attempt<bool> {
         .prepare_cached(sql::UNNEEDED)?
         .query_row([], |row| Ok::<(i64, i64, i64, i64), _>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
     let Some((id, after, until, above)) = noted.optional()? else { return Ok(false) };
+    link.run(sql::REMOVE_OLD_SPACES, params![after, until, above])?;
     match remove_versions(link, after, until, above)? {
         // Versions that died of one change may stand on both sides of the end of the slice.
         Some(last) => drop(link.run(sql::SET_UNNEEDED, params![id, last - 1])?),
         None => {
-            link.run(sql::REMOVE_OLD_SPACES, params![after, until, above])?;
             link.run(sql::REMOVE_UNNEEDED, [id])?;
             link.run(sql::REMOVE_EMPTY_SPACES, [])?;
         }

@@ -15,8 +15,9 @@ use super::fault;
 use crate::error::{Error, Result};
 use crate::store::{Batch, Outcome};
 
-/// The most bytes of batches that a leader takes along besides its own.
+/// The most bytes, and the most batches, that a leader takes along besides its own.
 const MOST_TAKEN_BYTES: u64 = 16 * 1024 * 1024;
+const MOST_TAKEN: usize = 256;
 
 /// The line in front of the writing connection.
 #[derive(Default)]
@@ -103,6 +104,14 @@ impl Line {
         }
     }
 
+    /// Waits until so many wait.
+    #[cfg(test)]
+    pub(super) fn await_waiting(&self, count: usize) {
+        while self.0.lock().waiting.len() < count {
+            std::thread::yield_now();
+        }
+    }
+
     /// Takes a ticket out of the line; `false` when it no longer stands there.
     fn leave(&self, ticket: &Arc<Ticket>) -> bool {
         let mut order = self.0.lock();
@@ -115,21 +124,22 @@ impl Line {
 pub(super) struct Lead<'l>(&'l Line);
 
 impl Lead<'_> {
-    /// Takes the batches at the front of the line along.
-    pub(super) fn take_followers(&self) -> Followers {
-        let (mut taken, mut bytes) = (Vec::new(), 0);
+    /// Takes the batches at the front of the line along; `false` when none stands there, or enough were taken.
+    pub(super) fn take_followers(&self, followers: &mut Followers) -> bool {
+        let taken = followers.tickets.len();
         let mut order = self.0.0.lock();
-        while bytes < MOST_TAKEN_BYTES
+        while followers.bytes < MOST_TAKEN_BYTES
+            && followers.tickets.len() < MOST_TAKEN
             && let Some(batch) = order.waiting.front().and_then(|ticket| ticket.batch.as_ref())
         {
-            bytes += batch.size_bytes();
-            taken.extend(order.waiting.pop_front());
+            followers.bytes += batch.size_bytes();
+            followers.tickets.extend(order.waiting.pop_front());
         }
         drop(order);
-        for ticket in &taken {
+        for ticket in &followers.tickets[taken..] {
             *ticket.state.lock() = State::Taken;
         }
-        Followers(taken)
+        followers.tickets.len() > taken
     }
 }
 
@@ -147,16 +157,20 @@ impl Drop for Lead<'_> {
 }
 
 /// Those whose batches a leader carries out. Every one of them is answered, whatever happens to the leader.
-pub(super) struct Followers(Vec<Arc<Ticket>>);
+#[derive(Default)]
+pub(super) struct Followers {
+    tickets: Vec<Arc<Ticket>>,
+    bytes: u64,
+}
 
 impl Followers {
     pub(super) fn batches(&self) -> impl Iterator<Item = &Batch<'static>> {
-        self.0.iter().filter_map(|ticket| ticket.batch.as_ref())
+        self.tickets.iter().filter_map(|ticket| ticket.batch.as_ref())
     }
 
     /// Answers each, in the order of the batches.
     pub(super) fn answer(mut self, answers: impl Iterator<Item = Result<Vec<Outcome>>>) {
-        for (ticket, answer) in self.0.drain(..).zip(answers) {
+        for (ticket, answer) in self.tickets.drain(..).zip(answers) {
             ticket.answer(answer);
         }
     }
@@ -164,7 +178,7 @@ impl Followers {
 
 impl Drop for Followers {
     fn drop(&mut self) {
-        for ticket in &self.0 {
+        for ticket in &self.tickets {
             ticket.answer(Err(left_alone()));
         }
     }
@@ -196,12 +210,6 @@ mod tests {
         }
     }
 
-    fn await_waiting(line: &Line, count: usize) {
-        while line.0.lock().waiting.len() < count {
-            thread::yield_now();
-        }
-    }
-
     #[test]
     fn a_leader_takes_along_what_stands_before_the_first_that_must_lead_itself() {
         let line = Line::default();
@@ -213,9 +221,10 @@ mod tests {
                 let batch = has_batch.then(Batch::new);
                 let line = &line;
                 followers.push(scope.spawn(move || matches!(line.enter(|| batch, None), Turn::Answered(Ok(_)))));
-                await_waiting(line, count + 1);
+                line.await_waiting(count + 1);
             }
-            let taken = first.take_followers();
+            let mut taken = Followers::default();
+            assert!(first.take_followers(&mut taken) && !first.take_followers(&mut taken));
             assert_eq!(taken.batches().count(), 2);
             taken.answer([Ok(Vec::new()), Ok(Vec::new())].into_iter());
             drop(first);
@@ -234,7 +243,7 @@ mod tests {
         let turn = line.enter(|| Some(Batch::new()), Some(Instant::now() + Duration::from_millis(1)));
 
         assert!(matches!(turn, Turn::Late));
-        assert_eq!(first.take_followers().batches().count(), 0);
+        assert!(!first.take_followers(&mut Followers::default()));
     }
 
     #[test]
@@ -244,8 +253,10 @@ mod tests {
 
         thread::scope(|scope| {
             let follower = scope.spawn(|| line.enter(|| Some(Batch::new()), None));
-            await_waiting(&line, 1);
-            drop(first.take_followers());
+            line.await_waiting(1);
+            let mut taken = Followers::default();
+            assert!(first.take_followers(&mut taken));
+            drop(taken);
             let Turn::Answered(answer) = follower.join().expect("it ends") else { panic!("it was taken") };
 
             assert!(matches!(answer, Err(Error::Unavailable { .. })));

@@ -211,19 +211,12 @@ impl Sqlite {
         }
     }
 
-    /// Writes a batch, and those that wait behind it by the time that the lock is held.
+    /// Writes a batch, and those that wait behind it.
     fn lead(&self, lead: &Lead<'_>, own: &Batch<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
         let mut writer = self.shared.writer.lock();
         let writing = writer.as_mut().ok_or_else(closed)?;
         writing.begin(deadline)?;
-        let followers = lead.take_followers();
-        let mut batches: Vec<&Batch<'_>> = vec![own];
-        followers.batches().for_each(|batch| batches.push(batch));
-        let mut results = writing.write(&batches, deadline).into_iter();
-        drop(writer);
-        let own = results.next().expect("there is a result for each batch");
-        followers.answer(results);
-        own
+        writing.write(own, lead, deadline)
     }
 
     #[cold]

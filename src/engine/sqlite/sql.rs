@@ -302,9 +302,9 @@ pub(super) const ARCHIVE: &str = "INSERT INTO history SELECT ?1, namespace, key,
 pub(super) const ARCHIVE_ABSENT: &str = "INSERT INTO history (died, namespace, key, born) VALUES (?1, ?2, ?3, ?4)";
 /// id, key
 pub(super) const LAST_DIED: &str = "SELECT max(died) FROM history WHERE namespace = ?1 AND key = ?2";
-/// at, until: which keys changed in between, and where their first change stands
+/// at, until: which keys changed in between (the plus signs keep the search on `died`), and where their first change stands
 pub(super) const CHANGED: &str = "SELECT namespace, key, min(died) FROM history WHERE died > ?1 AND died <= ?2 \
-     GROUP BY namespace, key";
+     GROUP BY +namespace, +key";
 /// died, id, key: whether the key was live, and its blob
 pub(super) const OLD_VERSION: &str =
     "SELECT kind IS NOT NULL, blob FROM history WHERE died = ?1 AND namespace = ?2 AND key = ?3";
@@ -322,7 +322,7 @@ pub(super) const REVIVE: &str = "INSERT INTO entry SELECT namespace, key, kind, 
      expires_at, ?5, value FROM history WHERE died = ?1 AND namespace = ?2 AND key = ?3";
 /// at: which namespaces changed since, and what they were
 pub(super) const CHANGED_SPACES: &str = "SELECT namespace, revision, entries, bytes, min(died) FROM namespace_history \
-     WHERE died > ?1 GROUP BY namespace";
+     WHERE died > ?1 GROUP BY +namespace";
 
 // Snapshots.
 
@@ -358,3 +358,79 @@ pub(super) const UNNEEDED_VERSIONS: &str = "SELECT died, namespace, key, blob FR
 pub(super) const REMOVE_VERSION: &str = "DELETE FROM history WHERE died = ?1 AND namespace = ?2 AND key = ?3";
 /// after, until, above
 pub(super) const REMOVE_OLD_SPACES: &str = "DELETE FROM namespace_history WHERE died > ?1 AND died <= ?2 AND born > ?3";
+
+/// Every statement on the tables.
+#[cfg(test)]
+pub(super) const ALL: &[&str] = &[
+    USAGE,
+    SPACE_BY_NAME,
+    SPACE_BY_ID,
+    SPACE_NAME,
+    ADD_SPACE,
+    SET_SPACE,
+    REMOVE_SPACE,
+    ARCHIVE_SPACE,
+    REMOVE_EMPTY_SPACES,
+    SPACE_IS_LIVE,
+    SPACE_NOW,
+    SPACE_AT,
+    SPACES_NOW[0],
+    SPACES_NOW[1],
+    SPACES_AT[0],
+    SPACES_AT[1],
+    GET_NOW,
+    GET_AT,
+    ENTRIES_NOW[0],
+    ENTRIES_NOW[1],
+    KEYS_NOW[0],
+    KEYS_NOW[1],
+    ENTRIES_AT[0],
+    ENTRIES_AT[1],
+    KEYS_AT[0],
+    KEYS_AT[1],
+    STANDING,
+    PUT,
+    RESTAMP,
+    REMOVE,
+    DUE,
+    ADD_BLOB,
+    SET_BLOB,
+    COPY_BLOB,
+    REMOVE_BLOB,
+    REMOVE_BLOBS_OF,
+    REMOVE_ENTRIES_OF,
+    ARCHIVE_ENTRIES_OF,
+    COPY_ENTRIES,
+    LARGE_ENTRIES,
+    COPY_ENTRY,
+    ARCHIVE_ABSENT_OF,
+    USAGE_OF,
+    ARCHIVE_ENTRIES,
+    REMOVE_BLOBS,
+    REMOVE_ENTRIES,
+    ARCHIVE_SPACES,
+    EMPTY_SPACES,
+    ARCHIVE,
+    ARCHIVE_ABSENT,
+    LAST_DIED,
+    CHANGED,
+    OLD_VERSION,
+    VERSION_AT,
+    REVIVE,
+    CHANGED_SPACES,
+    ADD_SNAPSHOT,
+    SNAPSHOTS,
+    SNAPSHOT,
+    SNAPSHOT_STANDS,
+    REMOVE_SNAPSHOT,
+    NEIGHBOURS,
+    NEWEST_CUT,
+    SNAPSHOTS_BEYOND,
+    ADD_UNNEEDED,
+    UNNEEDED,
+    SET_UNNEEDED,
+    REMOVE_UNNEEDED,
+    UNNEEDED_VERSIONS,
+    REMOVE_VERSION,
+    REMOVE_OLD_SPACES,
+];
