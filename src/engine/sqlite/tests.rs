@@ -300,8 +300,11 @@ fn every_statement_searches_by_a_key() {
     for statement in sql::ALL {
         let plan: Result<Vec<String>> = store.read(|link, _| {
             let mut explained = link.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
-            let lines = explained.raw_query().mapped(|row| row.get(3)).collect();
-            lines
+            let (mut rows, mut lines) = (explained.raw_query(), Vec::new());
+            while let Some(row) = rows.next()? {
+                lines.push(row.get(3)?);
+            }
+            Ok(lines)
         });
         for line in plan.expect("the statement is right") {
             let walks =
