@@ -14,6 +14,7 @@ __all__ = [
     "Entry",
     "Outcome",
     "Snapshot",
+    "SqliteStore",
     "Store",
     "Threads",
     "copy",
@@ -369,9 +370,9 @@ class Store:
 class SqliteStore(Store):
     """A store in one SQLite file, shared by any number of threads and processes of one machine.
 
-    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads run
-    while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was forked
-    while the file was open every use of it raises InvalidError.
+    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads
+    run while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was
+    forked while the file was open every use of it raises InvalidError.
 
     Args:
         path: The file, a str or a path; it is made if it is not there, readable by its owner alone.
@@ -763,8 +764,9 @@ class Clock:
 def open(url: str) -> Store:
     """Open the store that a URL names.
 
-    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
-    by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
+    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
+    `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
+    the engine's class by name.
 
     Args:
         url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".

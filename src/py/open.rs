@@ -17,8 +17,9 @@ use crate::waiting::Waiting;
 
 /// Open the store that a URL names.
 ///
-/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
-/// by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
+/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
+/// `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
+/// the engine's class by name.
 ///
 /// Args:
 ///     url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".

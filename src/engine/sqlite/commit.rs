@@ -63,7 +63,9 @@ impl Writer {
     pub(super) fn write(&mut self, own: &Batch<'_>, lead: &Lead<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
         let (mut followers, mut results) = (Followers::default(), Vec::new());
         let done = self.transact(|changes| {
-            changes.sweep(SWEPT_PER_COMMIT)?;
+            if changes.is_anything_due {
+                changes.sweep(SWEPT_PER_COMMIT)?;
+            }
             results.push(carry_out(changes, own)?);
             while lead.take_followers(&mut followers) {
                 for batch in followers.batches().skip(results.len() - 1) {
@@ -191,19 +193,23 @@ impl Writer {
         }
     }
 
-    /// Gives back free pages in slices, and then the log's room.
-    pub(super) fn shrink(&mut self, deadline: Deadline) -> Result<bool> {
+    /// Gives a slice of the free pages back; tells how many are left.
+    pub(super) fn shrink(&mut self, deadline: Deadline) -> Result<i64> {
         self.begin(deadline)?;
         let free = self.give_back();
         self.link.roll_back();
         free.map_err(|error| fault::named(&error, self.link.file.place()))
     }
 
-    fn give_back(&self) -> rusqlite::Result<bool> {
-        self.link.execute_batch(sql::SHRINK)?;
-        let free: i64 = self.link.query_row(sql::FREE_PAGES, [], |row| row.get(0))?;
+    fn give_back(&self) -> rusqlite::Result<i64> {
+        // It gives back one page for each row that is asked for.
+        let mut shrinking = self.link.prepare_cached(sql::SHRINK)?;
+        let mut pages = shrinking.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        let free = self.link.query_row(sql::FREE_PAGES, [], |row| row.get(0))?;
         self.link.run(sql::COMMIT, [])?;
-        Ok(free > 0)
+        Ok(free)
     }
 
     /// Copies the log into the file and cuts it off, as far as readers allow.

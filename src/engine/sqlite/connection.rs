@@ -23,10 +23,11 @@ use crate::error::{Error, Result};
 const KEPT_STATEMENTS: usize = 128;
 /// What a connection keeps of the file in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
-/// The log is copied into the file when it has so many pages, 32 MiB; oftener would wait for the disk oftener.
-const LOG_PAGES: i64 = 4096;
+/// The log is copied into the file when it has so many pages, 16 MiB. Oftener would wait for the disk oftener; more rarely would
+/// make SQLite walk a longer chain for each page that every commit writes.
+const LOG_PAGES: i64 = 2048;
 /// What the log is cut back to after it was copied, in bytes: no less than it grows to again.
-const LOG_LIMIT: i64 = 48 * 1024 * 1024;
+const LOG_LIMIT: i64 = 24 * 1024 * 1024;
 /// Connections that wait for their next reader.
 const MOST_IDLE: usize = 16;
 

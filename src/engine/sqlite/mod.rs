@@ -359,7 +359,13 @@ impl Store for Sqlite {
         self.sweep()?;
         self.release()?;
         self.waiting.run(|| {
-            while self.alone(Writer::shrink)? {}
+            let mut free = i64::MAX;
+            // Others may fill pages meanwhile, or set more free; it ends where nothing is gained.
+            while let left @ 1.. = self.alone(Writer::shrink)?
+                && left < free
+            {
+                free = left;
+            }
             self.alone(|writer, _| writer.cut_log())
         })
     }

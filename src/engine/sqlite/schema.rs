@@ -25,23 +25,21 @@ const FORM: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
 const FIRST: &str = "
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  last INTEGER NOT NULL,
   newest_snapshot INTEGER NOT NULL,
-  last_snapshot INTEGER NOT NULL,
-  entries INTEGER NOT NULL,
-  bytes INTEGER NOT NULL
+  last_snapshot INTEGER NOT NULL
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, -1, 0, 0, 0);
+INSERT INTO meta VALUES (1, -1, 0);
 
 CREATE TABLE namespace (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT UNIQUE,
   revision INTEGER NOT NULL,
   since INTEGER NOT NULL,
   entries INTEGER NOT NULL,
   bytes INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX namespace_empty ON namespace (id) WHERE entries = 0;
+CREATE INDEX namespace_empty ON namespace (id) WHERE entries = 0 AND id > 0;
+INSERT INTO namespace VALUES (0, NULL, 0, 0, 0, 0);
 
 CREATE TABLE entry (
   namespace INTEGER NOT NULL,
