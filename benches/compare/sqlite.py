@@ -44,7 +44,7 @@ class FilePlan:
 
     @classmethod
     def full(cls) -> "FilePlan":
-        return cls(25, 0.15, (1_000, 100_000, 1_000_000), 31, {100: 200_000, 1_000: 50_000})
+        return cls(15, 0.15, (1_000, 100_000, 1_000_000), 31, {100: 200_000, 1_000: 50_000})
 
     @classmethod
     def quick(cls) -> "FilePlan":
@@ -81,13 +81,10 @@ def rows(plan: FilePlan, folder: Path) -> Iterator[LoadRow]:
 
 
 def _candidates(crew: Crew) -> list[type]:
-    """Who can work so; one connection and a connection each are the same but for several threads."""
-    kinds = [Ours, *RIVALS]
+    """Who can work so. One thread has one connection, processes have one each."""
     if crew.are_processes:
-        kinds = [kind for kind in kinds if kind.shares_between_processes]
-    if crew.are_processes or crew.workers == 1:
-        kinds.remove(ConnectionEach)
-    return kinds
+        return [Ours, *(kind for kind in RIVALS if kind.shares_between_processes and kind is not OneConnection)]
+    return [Ours, *(kind for kind in RIVALS if crew.workers > 1 or kind is not ConnectionEach)]
 
 
 def _rows_of_crew(plan: FilePlan, crew: Crew, durability: str, place: Path) -> Iterator[LoadRow]:
