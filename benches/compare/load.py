@@ -23,8 +23,8 @@ COUNTER = "counter"
 NOTE_BYTES = {100: 63, 1_000: 961}
 """What fills a state up to so many bytes of msgpack."""
 START_AHEAD_SECONDS = 0.03
-FILLS, FILL_SECONDS = 60, 0.1
-"""So often all states are written over before anything is measured: over 1,000 pages, when a log begins anew."""
+FILLS, FILL_SECONDS = 130, 0.1
+"""So often all states are written over before anything is measured: over 2,048 pages, when every log has begun anew."""
 
 Step = Callable[[], object]
 
