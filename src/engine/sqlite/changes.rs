@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::connection::Link;
-use super::read::{from_kind, to_kind};
+use super::read::{count, from_kind, to_kind};
 use super::{fault, sql};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -136,10 +136,10 @@ impl<'l> Changes<'l> {
         let (meta, is_anything_due) = link.prepare_cached(sql::TOTAL)?.query_row([now.as_millis()], |row| {
             let meta = Meta {
                 last: row.get(0)?,
-                entries: row.get(1)?,
-                bytes: row.get(2)?,
+                entries: count(row, 1)?,
+                bytes: count(row, 2)?,
                 newest: row.get(3)?,
-                last_snapshot: row.get(4)?,
+                last_snapshot: count(row, 4)?,
             };
             Ok((meta, row.get(5)?))
         })?;
@@ -413,7 +413,13 @@ impl<'l> Changes<'l> {
 }
 
 fn read_space(row: &Row<'_>) -> rusqlite::Result<Space> {
-    Ok(Space { id: row.get(0)?, revision: row.get(1)?, since: row.get(2)?, entries: row.get(3)?, bytes: row.get(4)? })
+    Ok(Space {
+        id: row.get(0)?,
+        revision: row.get(1)?,
+        since: row.get(2)?,
+        entries: count(row, 3)?,
+        bytes: count(row, 4)?,
+    })
 }
 
 /// Writes a namespace's record, and archives what it was before the transaction's change `number` if a snapshot may need it.

@@ -137,14 +137,14 @@ impl Writer {
     /// `Unavailable` when another process holds it until the deadline, or the file is gone.
     pub(super) fn begin(&mut self, deadline: Deadline) -> Result<()> {
         self.link.file.require_own_process()?;
-        self.link.file.require_in_place()?;
         // A panic may have left a transaction open.
         self.link.roll_back();
         self.leave_a_gap();
         let mut waiting_since = None;
         loop {
             match self.link.run(sql::BEGIN_WRITE, []) {
-                Ok(_) => return Ok(()),
+                // Only now: waiting for the lock may have taken long.
+                Ok(_) => return self.require_in_place(),
                 Err(error) if fault::is_busy(&error) && !deadline.is_over() => {
                     let now = Instant::now();
                     let since = *waiting_since.get_or_insert(now);
@@ -155,6 +155,11 @@ impl Writer {
                 Err(error) => return Err(fault::named(&error, self.link.file.place())),
             }
         }
+    }
+
+    /// Refuses to write where nobody would find it, and ends the transaction that has begun.
+    fn require_in_place(&self) -> Result<()> {
+        self.link.file.require_in_place().inspect_err(|_| self.link.roll_back())
     }
 
     #[cold]
