@@ -103,7 +103,7 @@ impl From<Error> for Stop {
 }
 
 /// What a detached thread reads of `source`, which is a Store or a Snapshot.
-fn reader(py: Python<'_>, source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
+pub(super) fn reader(py: Python<'_>, source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
     if let Ok(store) = source.cast::<PyStore>() {
         let store = store.get().engine().with_waiting(Waiting::plainly());
         return py.detach(|| store.view()).or_raise();
