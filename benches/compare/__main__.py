@@ -1,4 +1,4 @@
-"""Compares the memory engine with its rivals: prints a table and stores the raw rows in `benches/results/memory.json`.
+"""Compares the engines with their rivals: prints tables and stores the raw rows in `benches/results/`.
 
 `scripts/bench` builds the released wheel, makes the environments and runs this. A quick run stores nothing.
 """
@@ -6,37 +6,89 @@
 import argparse
 import gc
 import json
+import tempfile
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import beside
+import figures
+import files
+import growth
 import machine
 import memory
 import namesake
+import sqlite
 import weight
-from figures import Plan, show
+from figures import Plan
 
 parser = argparse.ArgumentParser(prog="benches/compare", description=__doc__)
+parser.add_argument("engine", nargs="?", choices=("memory", "sqlite"), help="the engine to compare; else all of them")
 parser.add_argument("--quick", action="store_true", help="few rounds and no million entries; stores nothing")
 parser.add_argument("--namesake", default=".venv-namesake/bin/python", help="a Python that has the namesake installed")
+parser.add_argument("--folder", default="target", help="where files are made that are measured; it must be on a disk")
 parser.add_argument("--date", default=time.strftime("%Y-%m-%d"), help="the date that the rows are stored with")
 
 
 def main() -> None:
     arguments = parser.parse_args()
+    gc.disable()
+    if arguments.engine != "sqlite":
+        compare_memory(arguments)
+    if arguments.engine != "memory":
+        compare_sqlite(arguments)
+
+
+def compare_memory(arguments: argparse.Namespace) -> None:
     plan = Plan.quick() if arguments.quick else Plan.full()
     facts = machine.facts(arguments.date)
-    print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
-    gc.disable()
+    tell(facts)
     rows = []
     for part in (memory.rows, beside.rows, weight.rows, lambda plan: namesake.rows(plan, arguments.namesake)):
-        for row in part(plan):
-            show(row, is_first=not rows)
-            rows.append(row)
+        rows += shown(part(plan), figures.show, is_first=not rows)
+    store("memory.json", arguments, facts, {"durability": "none, in memory", "rows": rows})
+
+
+def compare_sqlite(arguments: argparse.Namespace) -> None:
+    plan = sqlite.FilePlan.quick() if arguments.quick else sqlite.FilePlan.full()
+    facts = machine.facts(arguments.date) | machine.disk(Path(arguments.folder))
+    facts |= {name: version(name) for name in ("diskcache", "sqlitedict")}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        facts |= files.versions(folder / "versions")
+        tell(facts)
+        settings = {way: files.settings(folder / "settings" / way, way) for way in sqlite.DURABILITIES}
+        loads = shown(sqlite.rows(plan, folder), sqlite.show, is_first=True)
+        grown = shown(growth.rows(plan, folder), figures.show, is_first=True)
+    durability = "in each row of `loads`; normal in those of `growth`"
+    store(
+        "sqlite.json",
+        arguments,
+        facts,
+        {"durability": durability, "settings": settings, "loads": loads, "growth": grown},
+    )
+
+
+def tell(facts: dict[str, str]) -> None:
+    print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
+
+
+def shown(rows, show, *, is_first: bool) -> list[dict[str, object]]:
+    """Prints rows as they come, and gives them as they are stored."""
+    stored = []
+    for row in rows:
+        show(row, is_first=is_first and not stored)
+        stored.append(row.as_json())
+    return stored
+
+
+def store(name: str, arguments: argparse.Namespace, facts: dict[str, str], rest: dict[str, object]) -> None:
+    if arguments.quick:
+        return
     facts["load average at the end"] = machine.load()
-    if not arguments.quick:
-        stored = {**facts, "durability": "none, in memory", "rows": [row.as_json() for row in rows]}
-        machine.results("memory.json").write_text(json.dumps(stored, indent=2) + "\n")
-        print("\nwritten to benches/results/memory.json")
+    machine.results(name).write_text(json.dumps({**facts, **rest}, indent=2) + "\n")
+    print(f"\nwritten to benches/results/{name}")
 
 
-main()
+if __name__ == "__main__":
+    main()
