@@ -399,8 +399,8 @@ class RedisStore(Store):
     """A store on a Redis or Valkey server, or on a Redis Cluster, shared by any number of processes and machines.
 
     It has everything that Store has. What is written survives as the server's own persistence says; snapshots do too.
-    All threads share one connection to each server, and calls let other threads run while they wait for it. A child that
-    was forked connects anew.
+    All threads share one connection to each server, and calls let other threads run while they wait for it. A child
+    that was forked connects anew.
 
     Args:
         url: "redis://[user:password@]host[:port][/db]", "rediss://..." for TLS, "unix:///path?db=n", or for a cluster
