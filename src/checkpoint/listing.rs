@@ -53,25 +53,19 @@ impl Listing {
     }
 
     fn open_threads(&mut self, query: &Query<'_>) -> Result<()> {
-        let mut last: Option<String> = None;
-        loop {
-            let after = last.as_deref().map(Key::new).transpose()?;
-            let range = Range { after, ..Range::of(layout::threads()?).limit(THREADS_AT_A_TIME) };
-            let page = self.view.namespaces(&range)?;
-            for namespace in &page {
-                let thread_id = layout::read_thread(namespace)
-                    .ok_or_else(|| Error::corrupt(format!("{namespace:?} is not the namespace of a thread")))?;
-                self.open_thread(&thread_id, query)?;
-            }
-            match page.into_iter().next_back() {
-                Some(name) => last = Some(name),
-                None => return Ok(()),
-            }
+        let view = self.view.clone();
+        let mut names = threads_of(&*view)?;
+        while let Some(thread_id) = names.next()? {
+            self.open_thread(&thread_id, query)?;
         }
+        Ok(())
     }
 
     fn open_thread(&mut self, thread_id: &str, query: &Query<'_>) -> Result<()> {
         let thread = layout::thread(thread_id)?;
+        if self.view.get(&thread, &layout::head())?.is_none() {
+            return Ok(());
+        }
         if let Some(checkpoint_ns) = query.checkpoint_ns {
             return self.open_stream(thread_id, &thread, checkpoint_ns, query);
         }
@@ -142,6 +136,33 @@ impl Listing {
     pub fn load(&self, found: Found) -> Result<Saved> {
         let thread = layout::thread(&found.thread_id)?;
         found.load(&*self.view, &thread)
+    }
+}
+
+/// The threads in a store or view, in the order of their ids' bytes.
+pub(super) fn threads_of(reader: &dyn Reader) -> Result<ThreadNames<'_>> {
+    Ok(ThreadNames { reader, prefix: layout::threads()?, last: None, page: Vec::new().into_iter() })
+}
+
+/// Walks the ids of threads, those included whose time is over.
+pub(super) struct ThreadNames<'a> {
+    reader: &'a dyn Reader,
+    prefix: Prefix<'static>,
+    last: Option<Key<'static>>,
+    page: std::vec::IntoIter<String>,
+}
+
+impl ThreadNames<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<String>> {
+        if self.page.as_slice().is_empty() {
+            let range = Range { after: self.last.clone(), ..Range::of(self.prefix.borrow()).limit(THREADS_AT_A_TIME) };
+            self.page = self.reader.namespaces(&range)?.into_iter();
+        }
+        let Some(name) = self.page.next() else { return Ok(None) };
+        let thread_id = layout::read_thread(&name)
+            .ok_or_else(|| Error::corrupt(format!("{name:?} is not the namespace of a thread")))?;
+        self.last = Some(Key::new(name)?);
+        Ok(Some(thread_id))
     }
 }
 

@@ -83,6 +83,36 @@ pub(super) struct CheckpointRecord<'a> {
     pub(super) metadata: Typed<'a>,
     #[serde(borrow)]
     pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
+    #[serde(borrow)]
+    pub(super) origin: Cow<'a, Origin<'a>>,
+}
+
+/// What a checkpoint's metadata says that decides how long it, and others, are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin<'a> {
+    /// The run that made it.
+    pub run_id: Option<&'a str>,
+    /// The checkpoints that the graphs around its own stood at: namespace and id.
+    #[serde(borrow)]
+    pub parents: Vec<(&'a str, &'a str)>,
+    /// The channels whose value is to be rebuilt from the writes of its ancestors.
+    #[serde(borrow)]
+    pub delta_channels: Vec<&'a str>,
+}
+
+/// Bytes that nobody outside knows; they key the hashes of a thread's chunks.
+pub(super) type Secret = serde_bytes::ByteArray<32>;
+
+/// What a thread knows about itself; every put writes it, so its revision names one state of the thread's checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeadRecord {
+    pub(super) secret: Secret,
+    /// The greatest checkpoint id of the root graph.
+    pub(super) latest: Option<String>,
+    /// How many checkpoints there are, in all namespaces.
+    pub(super) checkpoints: u64,
+    /// Puts since old checkpoints were last removed.
+    pub(super) puts_since_sweep: u64,
 }
 
 /// What a channel held at a version; `None` = nothing.
