@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple, empty_checkpoint
+from langgraph.types import StateSnapshot
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -44,3 +45,35 @@ def get(saver: Saver, config: RunnableConfig) -> CheckpointTuple:
 
 def ids(found: Iterable[CheckpointTuple]) -> list[str]:
     return [item.checkpoint["id"] for item in found]
+
+
+def plain(snapshot: StateSnapshot) -> dict[str, Any]:
+    """What of a snapshot is the same in every run: all but ids and times."""
+    tasks = [
+        (task.name, task.path, str(task.error), [item.value for item in task.interrupts], settled(task.result))
+        for task in snapshot.tasks
+    ]
+    metadata = {key: value for key, value in (snapshot.metadata or {}).items() if key not in ("run_id", "parents")}
+    return {"values": snapshot.values, "next": snapshot.next, "metadata": metadata, "tasks": tasks}
+
+
+def settled(result: Any) -> Any:
+    """A task's writes without their order, which LangGraph's own saver keeps by index only from 4.3 on."""
+    if isinstance(result, dict) and "$writes" in result:
+        return sorted(result["$writes"], key=str)
+    return {channel: settled(value) for channel, value in result.items()} if isinstance(result, dict) else result
+
+
+def assert_same_history(ours: Any, theirs: Any, thread: RunnableConfig) -> None:
+    """Two graphs have the same checkpoints in a thread, item by item, but for ids and times."""
+    our_history, their_history = list(ours.get_state_history(thread)), list(theirs.get_state_history(thread))
+    assert [plain(item) for item in our_history] == [plain(item) for item in their_history]
+    our_ids = [item.config["configurable"]["checkpoint_id"] for item in our_history]
+    parents = [(item.parent_config or {}).get("configurable", {}).get("checkpoint_id") for item in our_history]
+    their_ids = [item.config["configurable"]["checkpoint_id"] for item in their_history]
+    their_parents = [(item.parent_config or {}).get("configurable", {}).get("checkpoint_id") for item in their_history]
+    position = {checkpoint_id: at for at, checkpoint_id in enumerate(our_ids)}
+    their_position = {checkpoint_id: at for at, checkpoint_id in enumerate(their_ids)}
+    assert [position.get(str(parent)) for parent in parents] == [
+        their_position.get(str(parent)) for parent in their_parents
+    ]
