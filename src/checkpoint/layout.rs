@@ -5,6 +5,7 @@
 //! namespace is the last of them; keys of writes sort by number, not by digits.
 
 use super::record::Version;
+use super::shape::Hash;
 use crate::error::Result;
 use crate::key::{Key, KeyReader, KeyWriter, Namespace, Prefix};
 
@@ -14,6 +15,9 @@ const HEAD: &str = "head";
 const CHECKPOINT: &str = "checkpoint:";
 const CHANNEL: &str = "channel:";
 const WRITE: &str = "write:";
+const CHUNK: &str = "chunk:";
+/// The digits of a hash: those of base64url, in the order of ASCII.
+const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 /// Stand before a version, so that 1, 1.0 and "1" are three.
 const INTEGER: &str = "i";
 const FLOAT: &str = "f";
@@ -95,6 +99,23 @@ pub(super) fn all_channels() -> Result<Prefix<'static>> {
 /// The bits of a float, the same for 0.0 and -0.0, which are one version.
 fn float_bits(float: f64) -> i64 {
     (float + 0.0).to_bits().cast_signed()
+}
+
+/// What the keys of all chunks of a thread begin with.
+pub(super) fn all_chunks() -> Result<Prefix<'static>> {
+    Prefix::new(CHUNK)
+}
+
+/// The key of a chunk, a block or a node.
+pub(super) fn chunk(hash: &Hash) -> Key<'static> {
+    let mut key = String::with_capacity(CHUNK.len() + 22);
+    key.push_str(CHUNK);
+    let mut bits = u128::from_be_bytes(*hash);
+    for _ in 0..22 {
+        key.push(char::from(DIGITS[(bits >> 122) as usize]));
+        bits <<= 6;
+    }
+    Key::new(key).expect("it is short")
 }
 
 /// The key of a task's write.

@@ -7,13 +7,19 @@
 
 mod census;
 mod content;
+mod cut;
+mod encode;
 mod history;
 mod layout;
 mod listing;
 mod put;
+mod recent;
 mod record;
 mod saved;
+mod shape;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::sync::Arc;
@@ -22,6 +28,7 @@ pub use self::content::Stored;
 pub use self::history::{ChannelHistory, History};
 use self::listing::threads_of;
 pub use self::listing::{Listing, Query};
+use self::recent::Recent;
 pub use self::record::{Origin, Typed, Version};
 pub use self::saved::{Contents, Found, Saved, Write};
 use self::thread::{Thread, retried};
@@ -91,18 +98,20 @@ pub struct NewWrite<'a> {
 #[derive(Clone)]
 pub struct Threads {
     store: Arc<dyn Store>,
+    recent: Arc<Recent>,
 }
 
 impl Threads {
     /// The threads in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, recent: Arc::default() }
     }
 
     /// Stores a checkpoint and what its channels hold at their new versions; a version stored before is replaced.
     ///
     /// # Cost
-    /// One batch of 2 + new values operations, after one read.
+    /// One batch of 2 + new values + new chunks operations, after one read; with large values three. A value that has much in
+    /// common with the one before it is compared with that; only what differs is hashed and written.
     ///
     /// # Errors
     /// `Invalid` when an address is longer than a name may be, `TooLarge` above the store's limits, `Corrupt` when the thread's
@@ -110,7 +119,7 @@ impl Threads {
     /// written. `Unavailable`: it may have happened, and a repeat does no harm.
     pub fn put(&self, place: Place<'_>, new: &NewCheckpoint<'_>) -> Result<()> {
         let thread = Thread::new(&*self.store, place.thread_id)?;
-        retried(|| put::put(&thread, place.checkpoint_ns, new))
+        retried(|| put::put(&thread, &self.recent, place.checkpoint_ns, new))
     }
 
     /// Stores what a task wrote after a checkpoint, which need not be there yet.

@@ -1,34 +1,163 @@
 //! Writing to a thread: checkpoints with their channels' values, and what tasks wrote.
+//!
+//! A large value is compared with the one that the parent checkpoint names. What is read for that is read outside the batch; the
+//! batch insists on the head as it was before, so all of it stood when the batch was written.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::record::{CheckpointRecord, WriteRecord, encode};
+use super::content::Content;
+use super::encode::{Encoded, MOST_WHOLE_BYTES, Previous, encode_after, encode_whole};
+use super::recent::{CutValue, Recent};
+use super::record::{CheckpointRecord, Secret, WriteRecord, encode};
+use super::saved::Found;
 use super::thread::{Head, Thread, retried};
 use super::{ChannelValue, NewCheckpoint, NewWrite, Task, layout};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::{Batch, Condition, Expiry, Operation};
+use crate::value::Entry;
 
 /// Stores a checkpoint; `Conflict` where the thread changed meanwhile.
-pub(super) fn put(thread: &Thread<'_>, checkpoint_ns: &str, new: &NewCheckpoint<'_>) -> Result<()> {
+pub(super) fn put(thread: &Thread<'_>, recent: &Recent, checkpoint_ns: &str, new: &NewCheckpoint<'_>) -> Result<()> {
     let key = layout::checkpoint(checkpoint_ns, new.checkpoint_id)?;
-    let pairs = [(thread.namespace.borrow(), layout::head()), (thread.namespace.borrow(), key.borrow())];
-    let standing = thread.store.get_many(&pairs)?;
-    let mut head = match &standing[0] {
-        Some(entry) => thread.read_head(entry)?,
+    let parent = parent_key(checkpoint_ns, new)?;
+    let pairs = [Some(layout::head()), Some(key.borrow()), parent].into_iter().flatten();
+    let pairs: Vec<_> = pairs.map(|key| (thread.namespace.borrow(), key)).collect();
+    let mut standing = thread.store.get_many(&pairs)?.into_iter();
+    let mut head = match standing.next().flatten() {
+        Some(entry) => thread.read_head(&entry)?,
         None => thread.begin()?,
     };
-    let is_new = head.revision == 0 || standing[1].is_none();
+    let is_new = standing.next().flatten().is_none();
     note_put(&mut head, checkpoint_ns, new.checkpoint_id, is_new);
+    let parent = standing.next().flatten();
+    let rows = encode_values(thread, recent, checkpoint_ns, new, &head, parent)?;
+    write(thread, recent, &head, rows, (key, new))
+}
+
+/// Where the parent lies, if a value is large enough to be compared with the one that the parent names.
+fn parent_key(checkpoint_ns: &str, new: &NewCheckpoint<'_>) -> Result<Option<Key<'static>>> {
+    let is_any_large = new.values.iter().any(is_large);
+    new.parent_id.filter(|_| is_any_large).map(|id| layout::checkpoint(checkpoint_ns, id)).transpose()
+}
+
+fn is_large(value: &ChannelValue<'_>) -> bool {
+    value.value.is_some_and(|value| value.bytes.len() > MOST_WHOLE_BYTES)
+}
+
+/// A channel's row on its way into the store.
+struct NewRow {
+    key: Key<'static>,
+    encoded: Encoded,
+    /// The row that it was compared with.
+    before: Option<Key<'static>>,
+}
+
+fn encode_values(
+    thread: &Thread<'_>,
+    recent: &Recent,
+    checkpoint_ns: &str,
+    new: &NewCheckpoint<'_>,
+    head: &Head,
+    parent: Option<Entry>,
+) -> Result<Vec<NewRow>> {
+    let mut before = previous_rows(thread, checkpoint_ns, new, parent)?;
+    // Half of a batch at the most: the other half is for the rows and the checkpoint.
+    let mut most_pieces = thread.store.capabilities().max_batch_operations / 2;
+    let mut rows = Vec::with_capacity(new.values.len());
+    for (value, before) in new.values.iter().zip(&mut before) {
+        let key = layout::channel(checkpoint_ns, value.channel, &value.version)?;
+        let before = before.take();
+        let previous = match &before {
+            Some(row) => previous(thread, recent, &head.record.secret, row)?,
+            None => None,
+        };
+        let encoded = match (value.value, previous) {
+            (Some(value), Some(previous)) => encode_after(&head.record.secret, value, &previous, most_pieces),
+            (value, _) => encode_whole(value),
+        };
+        most_pieces -= encoded.pieces.len();
+        rows.push(NewRow { key, encoded, before: before.map(|(key, _)| key) });
+    }
+    Ok(rows)
+}
+
+/// For each large value the row that the parent names for its channel.
+fn previous_rows(
+    thread: &Thread<'_>,
+    checkpoint_ns: &str,
+    new: &NewCheckpoint<'_>,
+    parent: Option<Entry>,
+) -> Result<Vec<Option<(Key<'static>, Entry)>>> {
+    let mut rows: Vec<Option<(Key<'static>, Entry)>> = new.values.iter().map(|_| None).collect();
+    let Some(parent) = parent else { return Ok(rows) };
+    let found = Found::read(thread.id, parent)?;
+    // A parent that cannot be read is no reason to refuse its child.
+    let Ok(record) = found.record() else { return Ok(rows) };
+    let (mut places, mut pairs) = (Vec::new(), Vec::new());
+    for (place, value) in new.values.iter().enumerate().filter(|(_, value)| is_large(value)) {
+        if let Some((_, version)) = record.versions.iter().find(|(channel, _)| *channel == value.channel) {
+            places.push(place);
+            pairs.push((thread.namespace.borrow(), layout::channel(checkpoint_ns, value.channel, version)?));
+        }
+    }
+    if pairs.is_empty() {
+        return Ok(rows);
+    }
+    let entries = thread.store.get_many(&pairs)?;
+    for ((place, (_, key)), entry) in places.into_iter().zip(pairs).zip(entries) {
+        rows[place] = entry.map(|entry| (key, entry));
+    }
+    Ok(rows)
+}
+
+/// The value of a row, taken from what was stored last or read anew; `None` where nothing whole stands.
+fn previous(
+    thread: &Thread<'_>,
+    recent: &Recent,
+    secret: &Secret,
+    (key, row): &(Key<'static>, Entry),
+) -> Result<Option<Previous>> {
+    if let Some(value) = recent.get(thread.namespace.as_str(), key.as_str(), row.revision()) {
+        return Ok(Some(Previous::Cut(value)));
+    }
+    let content = Content::load(thread.store, &thread.namespace, row.clone())?;
+    let Some(content) = content.filter(|content| matches!(content.read(), Some(Some(_)))) else { return Ok(None) };
+    let cut = CutValue::of(secret, &content);
+    Ok(Some(cut.map_or_else(|| Previous::Whole(content), |cut| Previous::Cut(Arc::new(cut)))))
+}
+
+fn write(
+    thread: &Thread<'_>,
+    recent: &Recent,
+    head: &Head,
+    mut rows: Vec<NewRow>,
+    (key, new): (Key<'static>, &NewCheckpoint<'_>),
+) -> Result<()> {
     let mut batch = Batch::new();
-    thread.replace_head(&mut batch, &head);
-    for ChannelValue { channel, version, value } in &new.values {
-        let key = layout::channel(checkpoint_ns, channel, version)?;
-        let record = encode(value, value.map_or(0, |value| value.bytes.len()));
-        batch.set(thread.namespace.borrow(), key, record, Expiry::Never);
+    thread.replace_head(&mut batch, head);
+    let first_row = batch.operations().len();
+    for row in &rows {
+        batch.set(thread.namespace.borrow(), row.key.borrow(), row.encoded.row.clone(), Expiry::Never);
+    }
+    let mut named = HashSet::new();
+    for (hash, piece) in rows.iter().flat_map(|row| &row.encoded.pieces) {
+        if named.insert(hash) {
+            batch.ensure(thread.namespace.borrow(), layout::chunk(hash), piece.clone(), Expiry::Never);
+        }
     }
     set_checkpoint(&mut batch, thread, key, new);
-    thread.store.write(&batch).map(drop)
+    let outcomes = thread.store.write(&batch)?;
+    drop(batch);
+    for (row, outcome) in rows.iter_mut().zip(&outcomes[first_row..]) {
+        if let Some(cut) = row.encoded.cut.take() {
+            let before = row.before.as_ref().map(Key::as_str);
+            recent.keep(thread.namespace.as_str(), row.key.as_str(), outcome.revision, cut, before);
+        }
+    }
+    Ok(())
 }
 
 /// Tells the head of a put.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_bytes::Bytes;
 
 use crate::value::{Kind, Value};
 
@@ -116,7 +117,36 @@ pub(super) struct HeadRecord {
 }
 
 /// What a channel held at a version; `None` = nothing.
-pub(super) type ChannelRecord<'a> = Option<Typed<'a>>;
+pub(super) type ChannelRecord<'a> = Option<ValueRecord<'a>>;
+
+/// A channel's value: whole, or what behind its chunks is left of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ValueRecord<'a> {
+    pub(super) form: &'a str,
+    /// The xxh3-64 of the whole value.
+    pub(super) check: u64,
+    /// The whole value, or its tail.
+    #[serde(with = "serde_bytes")]
+    pub(super) bytes: &'a [u8],
+    #[serde(borrow)]
+    pub(super) tree: Option<Tree<'a>>,
+}
+
+/// What of a value stands in chunks, and how to find them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tree<'a> {
+    /// The bytes of the whole value.
+    pub(super) length: u64,
+    /// The bytes before the first block.
+    #[serde(with = "serde_bytes")]
+    pub(super) head: &'a [u8],
+    /// For each level, blocks first, the hashes that no node above has, one behind the other.
+    #[serde(borrow)]
+    pub(super) levels: Vec<Cow<'a, Bytes>>,
+    /// The hashes of the chunks behind the last block.
+    #[serde(with = "serde_bytes")]
+    pub(super) chunks: &'a [u8],
+}
 
 /// What a task wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -110,7 +110,7 @@ impl Found {
     pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>) -> Result<Saved> {
         let keys = self.channel_keys()?;
         let pairs: Vec<(Namespace<'_>, Key<'_>)> = keys.into_iter().map(|key| (thread.borrow(), key)).collect();
-        let values = view.get_many(&pairs)?.into_iter().map(|row| row.map(Content::new)).collect();
+        let values = Content::load_all(view, thread, view.get_many(&pairs)?)?;
         let writes = self.write_entries(view, thread)?;
         Ok(Saved { found: self, values, writes })
     }
@@ -142,7 +142,7 @@ impl Found {
         let Some(row) = view.get(thread, &layout::channel(&self.checkpoint_ns, channel, version)?)? else {
             return Ok(None);
         };
-        let content = Content::new(row);
+        let Some(content) = Content::load(view, thread, row)? else { return Ok(None) };
         Ok(self.read_content(channel, &content)?.is_some().then_some(content))
     }
 

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use super::census::{Census, Kept};
+use super::content::named_by;
 use super::layout;
 use super::thread::{Head, Thread};
 use crate::error::{Error, Result};
@@ -60,25 +61,21 @@ fn delete_whole(thread: &Thread<'_>, head: &Head) -> Result<()> {
     thread.store.write(&batch).map(drop)
 }
 
-/// Writes the head with the first batch; the others insist on what it wrote.
+/// Removes keys in batches that each write the head, so that whoever read between two of them finds it changed.
 fn remove(thread: &Thread<'_>, mut head: Head, doomed: Vec<Key<'static>>) -> Result<()> {
     let most = KEYS_PER_BATCH.min(thread.store.capabilities().max_batch_operations - 1);
     let mut keys = doomed.into_iter();
-    let mut batch = Batch::new();
-    thread.replace_head(&mut batch, &head);
-    for key in keys.by_ref().take(most) {
-        batch.delete(thread.namespace.borrow(), key);
-    }
-    head.revision = thread.store.write(&batch)?[0].revision;
-    while keys.len() > 0 {
+    loop {
         let mut batch = Batch::new();
-        batch.require(Condition::at(thread.namespace.borrow(), layout::head(), head.revision));
+        thread.replace_head(&mut batch, &head);
         for key in keys.by_ref().take(most) {
             batch.delete(thread.namespace.borrow(), key);
         }
-        thread.store.write(&batch)?;
+        head.revision = thread.store.write(&batch)?[0].revision;
+        if keys.len() == 0 {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 impl Census<'_> {
@@ -99,7 +96,33 @@ impl Census<'_> {
                 doomed.push(Key::new(key)?);
             }
         }
+        let chunks = self.keys(layout::all_chunks()?)?;
+        let named = if chunks.is_empty() { HashSet::new() } else { self.named_chunks(kept, named)? };
+        for key in chunks {
+            if !named.contains(&key) {
+                doomed.push(Key::new(key)?);
+            }
+        }
         Ok(doomed)
+    }
+
+    /// The keys of the chunks that the rows name, which the kept checkpoints name.
+    fn named_chunks(&self, kept: &Kept<'_>, rows: HashSet<String>) -> Result<HashSet<String>> {
+        let thread = &self.thread.namespace;
+        let pairs = rows.into_iter().map(|row| Ok((thread.borrow(), Key::new(row)?)));
+        let rows = self.view.get_many(&pairs.collect::<Result<Vec<_>>>()?)?;
+        match named_by(self.view, thread, rows.into_iter().flatten())? {
+            Some(named) => Ok(named.iter().map(|hash| layout::chunk(hash).as_str().to_owned()).collect()),
+            None => Err(self.corrupt(kept)?),
+        }
+    }
+
+    /// The error that names the checkpoint of which something cannot be read.
+    fn corrupt(&self, kept: &Kept<'_>) -> Result<Error> {
+        for found in self.all().filter(|found| kept.contains(&found.place())) {
+            found.clone().load(self.view, &self.thread.namespace)?.contents()?;
+        }
+        Ok(Error::corrupt(format!("a value in thread {:?} cannot be read", self.thread.id)))
     }
 
     /// Whether a write belongs to a checkpoint that stays, or to one that is still to come.

@@ -1,65 +1,10 @@
-//! LangGraph's threads on a store: what is put comes back, in order, whatever its names are.
+//! What is put comes back, in order, whatever its names are.
 
-use std::sync::Arc;
-
-use swarmstate::checkpoint::{
-    ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Place, Query, Saved, Task, Threads, Typed, Version,
-};
+use swarmstate::checkpoint::{Place, Query, Task, Version};
 use swarmstate::store::{Range, Reader};
-use swarmstate::{Error, Memory, Namespace, Prefix, StoreExt};
+use swarmstate::{Error, Namespace, Prefix, StoreExt};
 
-const ROOT: Place<'static> = Place { thread_id: "thread", checkpoint_ns: "" };
-const TASK: Task<'static> = Task { id: "task", path: "" };
-
-fn threads() -> (Arc<Memory>, Threads) {
-    let store = Arc::new(Memory::new());
-    (store.clone(), Threads::new(store))
-}
-
-fn typed(bytes: &[u8]) -> Typed<'_> {
-    Typed { form: "msgpack", bytes }
-}
-
-fn checkpoint<'a>(checkpoint_id: &'a str, channels: &[(&'a str, Version<'a>, Option<&'a [u8]>)]) -> NewCheckpoint<'a> {
-    let value = |value: Option<&'a [u8]>| value.map(typed);
-    NewCheckpoint {
-        checkpoint_id,
-        parent_id: None,
-        checkpoint: typed(b"checkpoint"),
-        metadata: typed(b"metadata"),
-        origin: Origin::default(),
-        versions: channels.iter().map(|(channel, version, _)| (*channel, *version)).collect(),
-        values: channels
-            .iter()
-            .map(|(channel, version, bytes)| ChannelValue { channel, version: *version, value: value(*bytes) })
-            .collect(),
-    }
-}
-
-fn write(index: i64, bytes: &[u8]) -> NewWrite<'_> {
-    NewWrite { index, channel: "channel", value: typed(bytes) }
-}
-
-fn read(threads: &Threads, place: Place<'_>, id: Option<&str>) -> Saved {
-    threads.get(place, id).expect("it can be read").expect("it is there")
-}
-
-fn written(contents: &Contents<'_>) -> Vec<(String, i64, Vec<u8>)> {
-    contents.writes.iter().map(|write| (write.task_id.clone(), write.index, write.value.bytes.to_vec())).collect()
-}
-
-fn values<'a>(contents: &Contents<'a>) -> Vec<(&'a str, Vec<u8>)> {
-    contents.values.iter().map(|(channel, value)| (*channel, value.to_vec())).collect()
-}
-
-fn ids(threads: &Threads, query: Query<'_>) -> Vec<(String, String, String)> {
-    let mut listing = threads.list(&query).expect("it can be listed");
-    let mut ids = Vec::new();
-    while let Some(found) = listing.next().expect("it can be read") {
-        ids.push((found.thread_id, found.checkpoint_ns, found.checkpoint_id));
-    }
-    ids
-}
+use crate::given::{ROOT, TASK, checkpoint, ids, read, threads, values, write, written};
 
 #[test]
 fn a_checkpoint_comes_back_as_it_was_put() {
