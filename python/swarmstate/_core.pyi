@@ -39,6 +39,7 @@ _Version: TypeAlias = str | int | float
 _Origin: TypeAlias = tuple[str | None, list[tuple[str, str]], list[str]]
 _Names: TypeAlias = list[str]
 _Histories: TypeAlias = list[tuple[_Serialized | None, list[tuple[str, str, _Serialized]]]]
+_Overview: TypeAlias = list[tuple[str, str | None, float, int]]
 _ChannelValues: TypeAlias = list[tuple[str, _Version, _Serialized | None]]
 _Writes: TypeAlias = list[tuple[int, str, _Serialized]]
 _SavedCheckpoint: TypeAlias = tuple[
@@ -314,6 +315,9 @@ class Store:
             UnsupportedError: It is of another engine; `copy` it into an empty store instead.
             NotFoundError: It was dropped, and its engine keeps no dropped ones.
         """
+    def overview(self, prefix: str, after: str | None, limit: int | None, /) -> _Overview: ...
+    def usage(self, thread_id: str, /) -> tuple[int, int, int, int]: ...
+    def remove_expired(self) -> int: ...
     def history(self) -> list[Snapshot]:
         """List the snapshots that the store retains.
 
@@ -808,9 +812,14 @@ class Threads:
 
     Args:
         store: The store that holds them.
+        keep_last: How many checkpoints of each namespace stay; None = all of them.
+        ttl: Seconds after its last put at which a thread is gone; None = it stays.
+
+    Raises:
+        InvalidError: `keep_last` is below 1, or `ttl` not above 0.
     """
 
-    def __new__(cls, store: Store) -> Self: ...
+    def __new__(cls, store: Store, *, keep_last: int | None = None, ttl: float | None = None) -> Self: ...
     def put(
         self,
         thread_id: str,

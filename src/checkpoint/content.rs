@@ -218,6 +218,12 @@ pub(super) fn named_by(
     Ok(Some(named))
 }
 
+/// How many bytes the value of a row has; `None` when it cannot be read.
+pub(super) fn recorded_length(row: &Entry) -> Option<u64> {
+    let Some(record) = record::decode::<ChannelRecord<'_>>(row.value())? else { return Some(0) };
+    Some(record.tree.map_or(record.bytes.len() as u64, |tree| tree.length))
+}
+
 /// The entries of chunks, blocks or nodes.
 fn fetch<'h>(
     view: &dyn Reader,

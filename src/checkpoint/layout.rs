@@ -28,9 +28,9 @@ pub(super) fn thread(thread_id: &str) -> Result<Namespace<'static>> {
     Namespace::new(KeyWriter::new().tag(THREAD).text(thread_id).finish())
 }
 
-/// What the namespaces of all threads begin with.
-pub(super) fn threads() -> Result<Prefix<'static>> {
-    Prefix::new(THREAD)
+/// What the namespaces of the threads begin with whose ids begin with `prefix`.
+pub(super) fn threads(prefix: &str) -> Result<Prefix<'static>> {
+    Prefix::new(KeyWriter::new().tag(THREAD).beginning(prefix).finish())
 }
 
 /// The thread that a namespace belongs to, if it is a thread's.
@@ -104,6 +104,11 @@ fn float_bits(float: f64) -> i64 {
 /// What the keys of all chunks of a thread begin with.
 pub(super) fn all_chunks() -> Result<Prefix<'static>> {
     Prefix::new(CHUNK)
+}
+
+/// Whether a key is that of a chunk, a block or a node.
+pub(super) fn is_chunk(key: &str) -> bool {
+    key.starts_with(CHUNK)
 }
 
 /// The key of a chunk, a block or a node.

@@ -54,7 +54,7 @@ impl Listing {
 
     fn open_threads(&mut self, query: &Query<'_>) -> Result<()> {
         let view = self.view.clone();
-        let mut names = threads_of(&*view)?;
+        let mut names = threads_of(&*view);
         while let Some(thread_id) = names.next()? {
             self.open_thread(&thread_id, query)?;
         }
@@ -140,30 +140,38 @@ impl Listing {
 }
 
 /// The threads in a store or view, in the order of their ids' bytes.
-pub(super) fn threads_of(reader: &dyn Reader) -> Result<ThreadNames<'_>> {
-    Ok(ThreadNames { reader, prefix: layout::threads()?, last: None, page: Vec::new().into_iter() })
+pub(super) fn threads_of(reader: &dyn Reader) -> ThreadNames<'_> {
+    ThreadNames { reader, last: None, page: Vec::new().into_iter() }
 }
 
 /// Walks the ids of threads, those included whose time is over.
 pub(super) struct ThreadNames<'a> {
     reader: &'a dyn Reader,
-    prefix: Prefix<'static>,
-    last: Option<Key<'static>>,
+    last: Option<String>,
     page: std::vec::IntoIter<String>,
 }
 
 impl ThreadNames<'_> {
     pub(super) fn next(&mut self) -> Result<Option<String>> {
         if self.page.as_slice().is_empty() {
-            let range = Range { after: self.last.clone(), ..Range::of(self.prefix.borrow()).limit(THREADS_AT_A_TIME) };
-            self.page = self.reader.namespaces(&range)?.into_iter();
+            self.page = threads_in(self.reader, "", self.last.as_deref(), THREADS_AT_A_TIME)?.into_iter();
         }
-        let Some(name) = self.page.next() else { return Ok(None) };
-        let thread_id = layout::read_thread(&name)
-            .ok_or_else(|| Error::corrupt(format!("{name:?} is not the namespace of a thread")))?;
-        self.last = Some(Key::new(name)?);
-        Ok(Some(thread_id))
+        let next = self.page.next();
+        if next.is_some() {
+            self.last.clone_from(&next);
+        }
+        Ok(next)
     }
+}
+
+/// A page of the threads whose ids begin with `prefix` and come after `after`, those included whose time is over.
+pub(super) fn threads_in(reader: &dyn Reader, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    let after = after.map(|thread_id| Key::new(layout::thread(thread_id)?.as_str().to_owned())).transpose()?;
+    let range = Range { after, ..Range::of(layout::threads(prefix)?).limit(limit) };
+    let read = |name: String| {
+        layout::read_thread(&name).ok_or_else(|| Error::corrupt(format!("{name:?} is not the namespace of a thread")))
+    };
+    reader.namespaces(&range)?.into_iter().map(read).collect()
 }
 
 /// What is left of one namespace of one thread, with its greatest id taken out.

@@ -12,9 +12,11 @@ mod encode;
 mod history;
 mod layout;
 mod listing;
+mod overview;
 mod put;
 mod recent;
 mod record;
+mod retention;
 mod saved;
 mod shape;
 mod sweep;
@@ -28,8 +30,11 @@ pub use self::content::Stored;
 pub use self::history::{ChannelHistory, History};
 use self::listing::threads_of;
 pub use self::listing::{Listing, Query};
+pub use self::overview::{ThreadInfo, ThreadUsage, Wanted};
 use self::recent::Recent;
 pub use self::record::{Origin, Typed, Version};
+use self::retention::Keeper;
+pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
 use self::thread::{Thread, retried};
 use crate::error::Result;
@@ -99,12 +104,18 @@ pub struct NewWrite<'a> {
 pub struct Threads {
     store: Arc<dyn Store>,
     recent: Arc<Recent>,
+    keeper: Arc<Keeper>,
 }
 
 impl Threads {
-    /// The threads in `store`.
+    /// The threads in `store`, which are kept for ever.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, recent: Arc::default() }
+        Self::with_retention(store, Retention::default())
+    }
+
+    /// The threads in `store`; what is put here is kept as `retention` says.
+    pub fn with_retention(store: Arc<dyn Store>, retention: Retention) -> Self {
+        Self { store, recent: Arc::default(), keeper: Arc::new(Keeper::new(retention)) }
     }
 
     /// Stores a checkpoint and what its channels hold at their new versions; a version stored before is replaced.
@@ -119,7 +130,10 @@ impl Threads {
     /// written. `Unavailable`: it may have happened, and a repeat does no harm.
     pub fn put(&self, place: Place<'_>, new: &NewCheckpoint<'_>) -> Result<()> {
         let thread = Thread::new(&*self.store, place.thread_id)?;
-        retried(|| put::put(&thread, &self.recent, place.checkpoint_ns, new))
+        let expiry = self.keeper.expiry();
+        let head = retried(|| put::put(&thread, &self.recent, expiry, place.checkpoint_ns, new))?;
+        self.keeper.after_put(&thread, &head);
+        Ok(())
     }
 
     /// Stores what a task wrote after a checkpoint, which need not be there yet.
@@ -142,7 +156,7 @@ impl Threads {
             return Ok(());
         }
         let thread = Thread::new(&*self.store, place.thread_id)?;
-        put::put_writes(&thread, place.checkpoint_ns, checkpoint_id, task, writes)
+        put::put_writes(&thread, self.keeper.expiry(), place.checkpoint_ns, checkpoint_id, task, writes)
     }
 
     /// Reads a checkpoint by its id, or the latest of its place.
@@ -185,6 +199,46 @@ impl Threads {
     /// As [`Threads::get`].
     pub fn list(&self, query: &Query<'_>) -> Result<Listing> {
         Listing::open(self.store.view()?, query)
+    }
+
+    /// Lists threads in the order of their ids' bytes, without reading a checkpoint.
+    ///
+    /// # Cost
+    /// One look at each thread's head.
+    ///
+    /// # Errors
+    /// `Corrupt` when a head cannot be read, `Unavailable` when the store does not answer.
+    pub fn overview(&self, wanted: &Wanted<'_>) -> Result<Vec<ThreadInfo>> {
+        overview::threads(&*self.store, wanted)
+    }
+
+    /// How much room a thread takes, as if there were no other; nothing where it is not there.
+    ///
+    /// # Cost
+    /// Reads all of the thread but its chunks.
+    ///
+    /// # Errors
+    /// As [`Threads::get`].
+    pub fn usage(&self, thread_id: &str) -> Result<ThreadUsage> {
+        overview::usage(&*self.store.view()?, &Thread::new(&*self.store, thread_id)?)
+    }
+
+    /// Removes what is left of all threads whose time is over, and tells how many those were.
+    ///
+    /// Nothing of it can be read any more. Puts that give threads a time to live remove some of it as they go.
+    ///
+    /// # Cost
+    /// One look at each thread's head.
+    ///
+    /// # Errors
+    /// As [`Threads::put`]; some threads may be removed.
+    pub fn remove_expired(&self) -> Result<u64> {
+        let mut removed = 0;
+        let mut names = threads_of(&*self.store);
+        while let Some(thread_id) = names.next()? {
+            removed += u64::from(retention::remove_expired(&Thread::new(&*self.store, &thread_id)?)?);
+        }
+        Ok(removed)
     }
 
     /// Removes a thread with all that it holds.
@@ -244,7 +298,7 @@ impl Threads {
     pub fn delete_runs(&self, run_ids: &[&str]) -> Result<()> {
         let mut failed = None;
         let store = &*self.store;
-        let mut names = threads_of(store)?;
+        let mut names = threads_of(store);
         while let Some(thread_id) = names.next()? {
             let thread = Thread::new(store, &thread_id)?;
             let result = sweep::sweep(&thread, &|census| census.without_runs(run_ids));

@@ -12,29 +12,37 @@ use super::encode::{Encoded, MOST_WHOLE_BYTES, Previous, encode_after, encode_wh
 use super::recent::{CutValue, Recent};
 use super::record::{CheckpointRecord, Secret, WriteRecord, encode};
 use super::saved::Found;
-use super::thread::{Head, Thread, retried};
+use super::thread::{Head, Thread, read_head, retried};
 use super::{ChannelValue, NewCheckpoint, NewWrite, Task, layout};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::{Batch, Condition, Expiry, Operation};
 use crate::value::Entry;
 
-/// Stores a checkpoint; `Conflict` where the thread changed meanwhile.
-pub(super) fn put(thread: &Thread<'_>, recent: &Recent, checkpoint_ns: &str, new: &NewCheckpoint<'_>) -> Result<()> {
+/// Stores a checkpoint and answers the head that it wrote; `Conflict` where the thread changed meanwhile.
+pub(super) fn put(
+    thread: &Thread<'_>,
+    recent: &Recent,
+    expiry: Expiry,
+    checkpoint_ns: &str,
+    new: &NewCheckpoint<'_>,
+) -> Result<Head> {
     let key = layout::checkpoint(checkpoint_ns, new.checkpoint_id)?;
     let parent = parent_key(checkpoint_ns, new)?;
     let pairs = [Some(layout::head()), Some(key.borrow()), parent].into_iter().flatten();
     let pairs: Vec<_> = pairs.map(|key| (thread.namespace.borrow(), key)).collect();
     let mut standing = thread.store.get_many(&pairs)?.into_iter();
     let mut head = match standing.next().flatten() {
-        Some(entry) => thread.read_head(&entry)?,
+        Some(entry) => read_head(thread.id, &entry)?,
         None => thread.begin()?,
     };
+    head.expiry = expiry;
     let is_new = standing.next().flatten().is_none();
     note_put(&mut head, checkpoint_ns, new.checkpoint_id, is_new);
     let parent = standing.next().flatten();
     let rows = encode_values(thread, recent, checkpoint_ns, new, &head, parent)?;
-    write(thread, recent, &head, rows, (key, new))
+    write(thread, recent, &head, rows, (key, new))?;
+    Ok(head)
 }
 
 /// Where the parent lies, if a value is large enough to be compared with the one that the parent names.
@@ -165,6 +173,7 @@ fn note_put(head: &mut Head, checkpoint_ns: &str, checkpoint_id: &str, is_new: b
     let record = &mut head.record;
     record.checkpoints += u64::from(is_new);
     record.puts_since_sweep += 1;
+    record.put_at = None;
     if checkpoint_ns.is_empty() && record.latest.as_deref().is_none_or(|latest| latest < checkpoint_id) {
         record.latest = Some(checkpoint_id.to_owned());
     }
@@ -185,6 +194,7 @@ fn set_checkpoint<'b>(batch: &mut Batch<'b>, thread: &'b Thread<'_>, key: Key<'b
 /// Stores what a task wrote.
 pub(super) fn put_writes(
     thread: &Thread<'_>,
+    expiry: Expiry,
     checkpoint_ns: &str,
     checkpoint_id: &str,
     task: Task<'_>,
@@ -207,17 +217,18 @@ pub(super) fn put_writes(
     }
     retried(|| match thread.store.write(&batch) {
         // The head is looked for by the write itself: but for a thread's first, nothing is read.
-        Err(Error::Conflict(_)) => start(thread).and_then(|()| thread.store.write(&batch).map(drop)),
+        Err(Error::Conflict(_)) => start(thread, expiry).and_then(|()| thread.store.write(&batch).map(drop)),
         result => result.map(drop),
     })
 }
 
 /// Gives a thread that is not there its head, for writes that come before their checkpoint.
-fn start(thread: &Thread<'_>) -> Result<()> {
+fn start(thread: &Thread<'_>, expiry: Expiry) -> Result<()> {
     if thread.head(thread.store)?.is_some() {
         return Ok(());
     }
-    let head = thread.begin()?;
+    let mut head = thread.begin()?;
+    head.expiry = expiry;
     let mut batch = Batch::new();
     thread.replace_head(&mut batch, &head);
     thread.store.write(&batch).map(drop)

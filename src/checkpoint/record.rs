@@ -114,6 +114,8 @@ pub(super) struct HeadRecord {
     pub(super) checkpoints: u64,
     /// Puts since old checkpoints were last removed.
     pub(super) puts_since_sweep: u64,
+    /// When a checkpoint was put last, in milliseconds, if the head was written since.
+    pub(super) put_at: Option<i64>,
 }
 
 /// What a channel held at a version; `None` = nothing.

@@ -11,6 +11,7 @@ use super::census::{Census, Kept};
 use super::content::named_by;
 use super::layout;
 use super::thread::{Head, Thread};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{Key, Prefix};
 use crate::store::{Batch, Condition, Range};
@@ -36,7 +37,7 @@ pub(super) fn sweep(thread: &Thread<'_>, choose: &Choice<'_>) -> Result<()> {
 
 fn attempt(thread: &Thread<'_>, choose: &Choice<'_>) -> Result<()> {
     let view = thread.store.view()?;
-    let Some(mut head) = thread.head(&*view)? else { return Ok(()) };
+    let Some(mut head) = thread.head(&*view)? else { return thread.remove_remains().map(drop) };
     let census = Census::take(&*view, thread)?;
     let Some(kept) = choose(&census)? else { return Ok(()) };
     let doomed = census.doomed(&kept)?;
@@ -50,6 +51,7 @@ fn attempt(thread: &Thread<'_>, choose: &Choice<'_>) -> Result<()> {
         kept.range(("", "")..).take_while(|(name, _)| name.is_empty()).last().map(|(_, id)| (*id).into());
     head.record.checkpoints = kept.len() as u64;
     head.record.puts_since_sweep = 0;
+    head.record.put_at = head.put_at().map(Timestamp::as_millis);
     remove(thread, head, doomed)
 }
 

@@ -7,6 +7,7 @@
 
 use super::layout;
 use super::record::{self, HeadRecord, Secret, encode};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::Namespace;
 use crate::store::{Batch, Condition, Expiry, Reader, Store};
@@ -28,7 +29,24 @@ pub(super) struct Head {
     /// 0 = there is none yet.
     pub(super) revision: Revision,
     pub(super) expiry: Expiry,
+    /// When it was written, if it was.
+    updated_at: Option<Timestamp>,
     pub(super) record: HeadRecord,
+}
+
+impl Head {
+    /// When a checkpoint was put last.
+    pub(super) fn put_at(&self) -> Option<Timestamp> {
+        self.record.put_at.map(Timestamp::from_millis).or(self.updated_at)
+    }
+}
+
+/// What the entry of a head says.
+pub(super) fn read_head(thread_id: &str, entry: &Entry) -> Result<Head> {
+    let record = record::decode(entry.value())
+        .ok_or_else(|| Error::corrupt(format!("the head of thread {thread_id:?} cannot be read")))?;
+    let expiry = entry.expires_at().map_or(Expiry::Never, Expiry::At);
+    Ok(Head { revision: entry.revision(), expiry, updated_at: Some(entry.updated_at()), record })
 }
 
 impl<'a> Thread<'a> {
@@ -39,28 +57,25 @@ impl<'a> Thread<'a> {
     /// The head, or `None` where no thread lives.
     pub(super) fn head(&self, reader: &dyn Reader) -> Result<Option<Head>> {
         let entry = reader.get(&self.namespace, &layout::head())?;
-        entry.map(|entry| self.read_head(&entry)).transpose()
+        entry.map(|entry| read_head(self.id, &entry)).transpose()
     }
 
-    /// What the entry of a head says.
-    pub(super) fn read_head(&self, entry: &Entry) -> Result<Head> {
-        let record = record::decode(entry.value())
-            .ok_or_else(|| Error::corrupt(format!("the head of thread {:?} cannot be read", self.id)))?;
-        let expiry = entry.expires_at().map_or(Expiry::Never, Expiry::At);
-        Ok(Head { revision: entry.revision(), expiry, record })
+    /// Removes what an expired thread left, unless it lives again; `false` where nothing was left.
+    pub(super) fn remove_remains(&self) -> Result<bool> {
+        let Some(left) = self.store.namespace(&self.namespace)? else { return Ok(false) };
+        let mut batch = Batch::new();
+        batch.require(Condition::NamespaceAt { namespace: self.namespace.borrow(), revision: left.revision });
+        batch.require(Condition::KeyAbsent { namespace: self.namespace.borrow(), key: layout::head() });
+        batch.delete_namespace(self.namespace.borrow());
+        self.store.write(&batch).map(|_| true)
     }
 
     /// Makes room where an expired thread left something, and answers the head of a thread that is not there yet.
     pub(super) fn begin(&self) -> Result<Head> {
-        if let Some(left) = self.store.namespace(&self.namespace)? {
-            let mut batch = Batch::new();
-            batch.require(Condition::NamespaceAt { namespace: self.namespace.borrow(), revision: left.revision });
-            batch.require(Condition::KeyAbsent { namespace: self.namespace.borrow(), key: layout::head() });
-            batch.delete_namespace(self.namespace.borrow());
-            self.store.write(&batch)?;
-        }
-        let record = HeadRecord { secret: fresh_secret()?, latest: None, checkpoints: 0, puts_since_sweep: 0 };
-        Ok(Head { revision: 0, expiry: Expiry::Never, record })
+        self.remove_remains()?;
+        let record =
+            HeadRecord { secret: fresh_secret()?, latest: None, checkpoints: 0, puts_since_sweep: 0, put_at: None };
+        Ok(Head { revision: 0, expiry: Expiry::Never, updated_at: None, record })
     }
 
     /// Adds to `batch` that it replaces the head that was read by `head`, and only that one.

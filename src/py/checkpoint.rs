@@ -4,19 +4,20 @@
 //! belongs together is [`checkpoint`](crate::checkpoint)'s.
 
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::argument;
-use super::error::OrRaise;
+use super::argument::{self, Argument};
+use super::error::{OrRaise, to_py};
 use super::store::PyStore;
 use crate::checkpoint::{
-    ChannelHistory, ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Origin, Place, Query, Saved,
-    Stored, Task, Threads, Typed, Version, Write,
+    ChannelHistory, ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Origin, Place, Query, Retention,
+    Saved, Stored, Task, ThreadInfo, Threads, Typed, Version, Wanted, Write,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::waiting::Waiting;
 
 /// LangGraph's threads in a store.
@@ -25,6 +26,11 @@ use crate::waiting::Waiting;
 ///
 /// Args:
 ///     store: The store that holds them.
+///     keep_last: How many checkpoints of each namespace stay; None = all of them.
+///     ttl: Seconds after its last put at which a thread is gone; None = it stays.
+///
+/// Raises:
+///     InvalidError: `keep_last` is below 1, or `ttl` not above 0.
 #[pyclass(frozen, name = "Threads", module = "swarmstate._core")]
 pub(crate) struct PyThreads {
     /// Where the engine waits, calls run detached from the interpreter as a whole, on a handle that waits plainly.
@@ -46,11 +52,20 @@ fn run<R: Send>(py: Python<'_>, waits: bool, work: impl FnOnce() -> Result<R> + 
 #[pymethods]
 impl PyThreads {
     #[new]
-    fn new(store: PyRef<'_, PyStore>) -> Self {
+    #[pyo3(signature = (store, *, keep_last=None, ttl=None))]
+    fn new(
+        store: PyRef<'_, PyStore>,
+        keep_last: Option<Argument<'_, '_>>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<Self> {
+        let retention = Retention {
+            ttl: ttl.map(|ttl| argument::seconds("ttl", ttl)).transpose()?,
+            keep_last: keep_last.map(at_least_one).transpose()?,
+        };
         let engine = store.engine();
         let waits = engine.capabilities().waits;
         let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
-        Self { waits, threads: Threads::new(engine) }
+        Ok(Self { waits, threads: Threads::with_retention(engine, retention) })
     }
 
     /// Store a checkpoint and the values of the channels that have a new version, in one step.
@@ -240,6 +255,57 @@ impl PyThreads {
         self.run(py, |threads| threads.delete_runs(&run_ids))
     }
 
+    /// List threads in the order of their ids, without reading a checkpoint.
+    ///
+    /// Args:
+    ///     prefix: What the ids begin with.
+    ///     after: Only threads whose id comes after this one, which need not exist.
+    ///     limit: The most threads; None = all.
+    ///
+    /// Returns:
+    ///     Thread id, latest checkpoint id of the root graph, when a checkpoint was put last (seconds since 1970), and
+    ///     the count of checkpoints.
+    ///
+    /// Raises:
+    ///     CorruptError: The head of a thread is not what was stored.
+    #[pyo3(signature = (prefix, after, limit, /))]
+    fn overview(
+        &self,
+        py: Python<'_>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<(String, Option<String>, f64, u64)>> {
+        let found = self.run(py, |threads| threads.overview(&Wanted { prefix, after, limit }))?;
+        let row =
+            |info: ThreadInfo| (info.thread_id, info.latest, info.put_at.as_millis() as f64 / 1000.0, info.checkpoints);
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    /// Tell how much room a thread takes, as if there were no other.
+    ///
+    /// Args:
+    ///     thread_id: The thread; an absent one takes none.
+    ///
+    /// Returns:
+    ///     Bytes stored, bytes as the serializer made them, checkpoints, and chunks.
+    ///
+    /// Raises:
+    ///     CorruptError: A record is not what was stored.
+    #[pyo3(signature = (thread_id, /))]
+    fn usage(&self, py: Python<'_>, thread_id: &str) -> PyResult<(u64, u64, u64, u64)> {
+        let usage = self.run(py, |threads| threads.usage(thread_id))?;
+        Ok((usage.stored_bytes, usage.serialized_bytes, usage.checkpoints, usage.chunks))
+    }
+
+    /// Remove what is left of all threads whose time is over.
+    ///
+    /// Returns:
+    ///     How many threads those were.
+    fn remove_expired(&self, py: Python<'_>) -> PyResult<u64> {
+        self.run(py, Threads::remove_expired)
+    }
+
     /// Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.
     ///
     /// Args:
@@ -310,6 +376,13 @@ impl PyCheckpoints {
         let Some(found) = &self.current else { return Ok(None) };
         to_tuple(py, &run(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
     }
+}
+
+/// A count that is not 0.
+fn at_least_one(keep_last: Argument<'_, '_>) -> PyResult<NonZeroUsize> {
+    let count = argument::count("keep_last", keep_last)?;
+    let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+    count.ok_or_else(|| to_py(Error::invalid("keep_last must be at least 1, or None for no bound")))
 }
 
 /// A serialized value as Python hands it over.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, TypedDict
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, Checkpoint, CheckpointTuple, empty_checkpoint
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import StateSnapshot
 
 Saver = BaseCheckpointSaver[Any]
@@ -77,3 +79,23 @@ def assert_same_history(ours: Any, theirs: Any, thread: RunnableConfig) -> None:
     assert [position.get(str(parent)) for parent in parents] == [
         their_position.get(str(parent)) for parent in their_parents
     ]
+
+
+def extend(state: list[str], writes: Sequence[Any]) -> list[str]:
+    return [*state, *(item for write in writes for item in write)]
+
+
+class Chat(TypedDict, total=False):
+    log: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=4)]
+    turn: int
+
+
+def delta_chat(saver: Saver) -> Any:
+    """A graph whose log is rebuilt from writes, with a stored value at every fourth."""
+    builder = StateGraph(Chat)
+    builder.add_node("answer", lambda state: {"log": [f"answer {len(state['log'])}"], "turn": len(state["log"])})
+    builder.add_node("note", lambda state: {"log": [f"note {state['turn']}"]})
+    builder.add_edge(START, "answer")
+    builder.add_edge("answer", "note")
+    builder.add_edge("note", END)
+    return builder.compile(checkpointer=saver)

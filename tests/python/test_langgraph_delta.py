@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
-from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
-from langgraph_given import checkpoint_of, config_of, put
+from langgraph_given import checkpoint_of, config_of, delta_chat, put
 
 import swarmstate as ss
 from swarmstate.integrations.langgraph import SwarmStateSaver
@@ -112,28 +109,9 @@ async def test_every_history_is_the_one_that_memory_gives(
     assert found == await saver.aget_delta_channel_history(config=config, channels=channels)
 
 
-def extend(state: list[str], writes: Sequence[Any]) -> list[str]:
-    return [*state, *(item for write in writes for item in write)]
-
-
-class Chat(TypedDict, total=False):
-    log: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=4)]
-    turn: int
-
-
-def chat(saver: BaseCheckpointSaver[Any]) -> Any:
-    builder = StateGraph(Chat)
-    builder.add_node("answer", lambda state: {"log": [f"answer {len(state['log'])}"], "turn": len(state["log"])})
-    builder.add_node("note", lambda state: {"log": [f"note {state['turn']}"]})
-    builder.add_edge(START, "answer")
-    builder.add_edge("answer", "note")
-    builder.add_edge("note", END)
-    return builder.compile(checkpointer=saver)
-
-
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_a_delta_channel_has_the_state_that_it_has_in_memory(saver: SwarmStateSaver, durability: Any) -> None:
-    graph, reference = chat(saver), chat(InMemorySaver())
+    graph, reference = delta_chat(saver), delta_chat(InMemorySaver())
 
     for turn in range(7):
         for each in (graph, reference):
@@ -145,7 +123,7 @@ def test_a_delta_channel_has_the_state_that_it_has_in_memory(saver: SwarmStateSa
 
 @pytest.mark.parametrize("turns", range(1, 9))
 def test_pruning_leaves_what_a_delta_channel_is_rebuilt_from(saver: SwarmStateSaver, turns: int) -> None:
-    graph, untouched = chat(saver), chat(InMemorySaver())
+    graph, untouched = delta_chat(saver), delta_chat(InMemorySaver())
     for turn in range(turns):
         for each in (graph, untouched):
             each.invoke({"log": [f"question {turn}"]}, THREAD)

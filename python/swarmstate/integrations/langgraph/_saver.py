@@ -7,6 +7,7 @@ Here values are serialized, and metadata is compared after it was read back, by 
 from __future__ import annotations
 
 import asyncio
+import builtins
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -23,10 +24,12 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from swarmstate._core import Checkpoints, Store, Threads
 from swarmstate._core import open as open_store
 from swarmstate.exceptions import InvalidError
+from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
 if TYPE_CHECKING:
     from swarmstate._core import _SavedCheckpoint
@@ -44,13 +47,20 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
 
     Args:
         store: The store that holds the threads, or its URL; None = a new one in memory.
-        serde: What serializes values; None = LangGraph's own.
+        serde: What serializes values; None = LangGraph's own, without pickle. One that encrypts works too: what it
+            makes of two versions has nothing in common, so each is stored whole.
+        keep_last: How many checkpoints of each namespace stay, besides what DeltaChannels are rebuilt from; None = all.
+            Up to twice as many stand for a while; `prune` is exact.
+        ttl: Seconds after its last put at which a thread is gone; None = it stays. The last put decides.
+        strict: Make only objects of types that LangGraph lists as safe, or that `with_allowlist` adds, when values are
+            read; all others come back as LangGraph's strict mode gives them. Only with LangGraph's own serializer.
 
     Attributes:
         store: The store; `saver.store.snapshot()` holds every thread.
 
     Raises:
-        InvalidError: The URL names no engine, or an option that the engine does not have.
+        InvalidError: The URL names no engine, or an option that the engine does not have; `keep_last` is below 1, `ttl`
+            not above 0, or `strict` meets a serializer of your own.
 
     Example:
         >>> saver = SwarmStateSaver()
@@ -61,12 +71,24 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
 
     store: Store
 
-    def __init__(self, store: Store | str | None = None, *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | str | None = None,
+        *,
+        serde: SerializerProtocol | None = None,
+        keep_last: int | None = None,
+        ttl: float | None = None,
+        strict: bool = False,
+    ) -> None:
+        if strict:
+            if serde is not None:
+                raise InvalidError("strict is for LangGraph's own serializer; give yours an allowlist instead")
+            serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         super().__init__(serde=serde)
         if store is None:
             store = Store()
         self.store = open_store(store) if isinstance(store, str) else store
-        self._threads = Threads(self.store)
+        self._threads = Threads(self.store, keep_last=keep_last, ttl=ttl)
         self._waits = self.store.capabilities.waits
 
     def put(
@@ -268,6 +290,52 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
             else:
                 self._threads.prune(str(thread_id), 1)
 
+    def threads(
+        self, *, prefix: str = "", after: str | None = None, limit: int | None = None
+    ) -> builtins.list[ThreadInfo]:
+        """List threads in the order of their ids, without reading a checkpoint.
+
+        Args:
+            prefix: What the ids begin with.
+            after: Only threads whose id comes after this one, which need not exist: the last of the page before.
+            limit: The most threads; None = all of them.
+
+        Returns:
+            What is known of each.
+
+        Raises:
+            InvalidError: `limit` is negative.
+            CorruptError: What a thread knows about itself cannot be read.
+        """
+        if limit is not None and limit < 0:
+            raise InvalidError(f"limit must not be negative, but is {limit}")
+        return [ThreadInfo(*row) for row in self._threads.overview(prefix, after, limit)]
+
+    def usage(self, thread_id: str) -> ThreadUsage:
+        """Tell how much room a thread takes, as if there were no other.
+
+        Args:
+            thread_id: The thread; an absent one takes none.
+
+        Returns:
+            Bytes and counts.
+
+        Raises:
+            CorruptError: A stored record is not what was written.
+        """
+        return ThreadUsage(*self._threads.usage(str(thread_id)))
+
+    def remove_expired(self) -> int:
+        """Remove what is left of all threads whose `ttl` is over; none of it can be read any more.
+
+        Puts of a saver with a `ttl` look at some threads as they go, so this is needed only where nothing is put any
+        more.
+
+        Returns:
+            How many threads were removed.
+        """
+        return self._threads.remove_expired()
+
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
@@ -374,6 +442,20 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Remove old checkpoints, as `prune` does."""
         await self._run(self.prune, thread_ids, strategy=strategy)
+
+    async def athreads(
+        self, *, prefix: str = "", after: str | None = None, limit: int | None = None
+    ) -> builtins.list[ThreadInfo]:
+        """List threads, as `threads` does."""
+        return await self._run(self.threads, prefix=prefix, after=after, limit=limit)
+
+    async def ausage(self, thread_id: str) -> ThreadUsage:
+        """Tell how much room a thread takes, as `usage` does."""
+        return await self._run(self.usage, thread_id)
+
+    async def aremove_expired(self) -> int:
+        """Remove what is left of threads, as `remove_expired` does."""
+        return await self._run(self.remove_expired)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
