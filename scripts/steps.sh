@@ -24,6 +24,9 @@ fi
 locked=()
 if [[ -n ${CI:-} ]]; then locked=(--locked); fi
 
+# What Rust tests build: every engine, without Python, which a test program cannot link.
+engines=(--no-default-features --features sqlite)
+
 die() {
     local status=$1
     shift

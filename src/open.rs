@@ -3,15 +3,25 @@
 use std::sync::Arc;
 
 use crate::engine::memory::{Memory, MemoryOptions};
+#[cfg(feature = "sqlite")]
+use crate::engine::sqlite::{Durability, Sqlite, SqliteOptions};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
 /// Opens the store that `url` names.
 ///
-/// `memory:` is a new store each time. The query takes the options of the engine by name, as in `memory:?max_history=100`.
+/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder and `sqlite:////var/lib/state.db` one
+/// by its absolute path. Names are percent-decoded. The query takes the options of the engine by name, as in
+/// `memory:?max_history=100`.
+///
+/// | engine | options |
+/// |---|---|
+/// | `memory` | `max_history` |
+/// | `sqlite` | `durability` (`full` or `normal`), `timeout` (seconds), `max_history`, `create` (`true` or `false`) |
 ///
 /// # Errors
-/// `Invalid` for a URL that names no engine, an option that the engine does not have, or a value that it does not take.
+/// `Invalid` for a URL that names no engine, an option that the engine does not have, or a value that it does not take; else what
+/// opening the engine answers.
 ///
 /// # Example
 /// ```
@@ -25,20 +35,24 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>> {
     let (scheme, rest) = url.split_once(':').ok_or_else(|| no_engine(url))?;
     match scheme {
         "memory" => Ok(Arc::new(Memory::with_options(memory_options(rest)?)?)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => {
+            let (path, options) = sqlite_options(rest)?;
+            Ok(Arc::new(Sqlite::open(&path, options)?))
+        }
         _ => Err(no_engine(scheme)),
     }
 }
 
 fn no_engine(what: &str) -> Error {
-    Error::invalid(format!("{what:?} names no engine; a store's URL begins with `memory:`"))
+    Error::invalid(format!("{what:?} names no engine; a store's URL begins with `memory:` or `sqlite:///`"))
 }
 
 fn memory_options(rest: &str) -> Result<MemoryOptions> {
-    let query = match rest.strip_prefix('?') {
-        Some(query) => query,
-        None if rest.is_empty() => "",
-        None => return Err(Error::invalid(format!("a memory store has no name, but the URL gives {rest:?}"))),
-    };
+    let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if !name.is_empty() {
+        return Err(Error::invalid(format!("a memory store has no name, but the URL gives {rest:?}")));
+    }
     let mut options = MemoryOptions::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
@@ -47,6 +61,74 @@ fn memory_options(rest: &str) -> Result<MemoryOptions> {
         }
     }
     Ok(options)
+}
+
+/// The file that a URL names, and how to open it.
+#[cfg(feature = "sqlite")]
+fn sqlite_options(rest: &str) -> Result<(std::path::PathBuf, SqliteOptions)> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some(path) = path.strip_prefix("///") else {
+        return Err(Error::invalid(format!(
+            "\"sqlite:{path}\" names no file; a relative one has three slashes, `sqlite:///state.db`, an absolute one four"
+        )));
+    };
+    let mut options = SqliteOptions::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "durability" => options.durability = parse_durability(&value)?,
+            "timeout" => options.timeout = parse_timeout(&value)?,
+            "max_history" => options.max_history = Some(parse_max_history(&value)?),
+            "create" => options.create = parse_flag("create", &value)?,
+            _ => {
+                return Err(Error::invalid(format!(
+                    "a SQLite store has no option {name:?}; it has `durability`, `timeout`, `max_history` and `create`"
+                )));
+            }
+        }
+    }
+    Ok((decode_path(path)?, options))
+}
+
+/// On Unix a path may hold any bytes.
+#[cfg(all(feature = "sqlite", unix))]
+fn decode_path(path: &str) -> Result<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    Ok(std::ffi::OsString::from_vec(percent_encoding::percent_decode_str(path).collect()).into())
+}
+
+#[cfg(all(feature = "sqlite", not(unix)))]
+fn decode_path(path: &str) -> Result<std::path::PathBuf> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
+    Ok(decoded
+        .map_err(|_| Error::invalid(format!("the path {path:?} is not UTF-8 when it is decoded")))?
+        .into_owned()
+        .into())
+}
+
+/// Reads what `durability` says.
+///
+/// # Errors
+/// `Invalid` for anything but `full` and `normal`.
+#[cfg(feature = "sqlite")]
+pub fn parse_durability(value: &str) -> Result<Durability> {
+    match value {
+        "full" => Ok(Durability::Full),
+        "normal" => Ok(Durability::Normal),
+        _ => Err(Error::invalid(format!("durability must be \"full\" or \"normal\", not {value:?}"))),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn parse_timeout(value: &str) -> Result<std::time::Duration> {
+    let seconds: Option<f64> = value.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| Error::invalid(format!("timeout must be seconds above 0, not {value:?}")))
+}
+
+#[cfg(feature = "sqlite")]
+fn parse_flag(name: &str, value: &str) -> Result<bool> {
+    value.parse().map_err(|_| Error::invalid(format!("{name} must be `true` or `false`, not {value:?}")))
 }
 
 fn parse_max_history(value: &str) -> Result<usize> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
 use crate::engine::memory::{Memory, MemoryOptions, MemorySnapshot};
 use crate::error::{Conflict, Error, Expected, Result};
 use crate::key::{Key, Namespace};
@@ -93,7 +92,7 @@ pub fn fork(snapshot: &dyn Snapshot, max_history: Option<usize>) -> Result<Arc<d
     if let Some(snapshot) = snapshot.downcast::<MemorySnapshot>() {
         return Ok(Arc::new(Memory::fork(snapshot, max_history)?));
     }
-    let store = Memory::with_options(MemoryOptions { max_history, clock: Clock::system() })?;
+    let store = Memory::with_options(MemoryOptions { max_history, clock: snapshot.clock().clone() })?;
     copy(snapshot, &store, |_, _| Ok::<(), Error>(()))?;
     Ok(Arc::new(store))
 }

@@ -464,9 +464,9 @@ fn a_step() -> impl Strategy<Value = Step> {
 }
 
 macro_rules! model {
-    ($engine:ident) => {
+    ($engine:ident, $cases:literal) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { cases: $cases, failure_persistence: None, ..ProptestConfig::default() })]
 
             #[test]
             fn $engine(steps in prop::collection::vec(a_step(), 1..60)) {
@@ -482,4 +482,6 @@ macro_rules! model {
     };
 }
 
-model!(memory);
+model!(memory, 2_000);
+#[cfg(feature = "sqlite")]
+model!(sqlite, 500);

@@ -1,4 +1,6 @@
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
 
@@ -315,9 +317,6 @@ class Store:
             UnsupportedError: It is of another engine; `copy` it into an empty store instead.
             NotFoundError: It was dropped, and its engine keeps no dropped ones.
         """
-    def overview(self, prefix: str, after: str | None, limit: int | None, /) -> _Overview: ...
-    def usage(self, thread_id: str, /) -> tuple[int, int, int, int]: ...
-    def remove_expired(self) -> int: ...
     def history(self) -> list[Snapshot]:
         """List the snapshots that the store retains.
 
@@ -369,6 +368,54 @@ class Store:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+@disjoint_base
+class SqliteStore(Store):
+    """A store in one SQLite file, shared by any number of threads and processes of one machine.
+
+    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads run
+    while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was forked
+    while the file was open every use of it raises InvalidError.
+
+    Args:
+        path: The file, a str or a path; it is made if it is not there, readable by its owner alone.
+        durability: What a write that returned survives: "full" = loss of power, "normal" = the end of the process.
+        timeout: Seconds that a call waits for other processes and threads.
+        max_history: The most snapshots that are left when this store takes one; None = unlimited.
+        create: False = a file that is not there is an error.
+        clock: What tells the time; None = the system's clock. Tests pass a Clock and move it.
+
+    Raises:
+        NotFoundError: The folder is not there, or without `create` the file.
+        InvalidError: An option has no such value, the file is no store or cannot be written, or it was open when this
+            process was forked.
+        UnsupportedError: The file was made by a newer release.
+        CorruptError: The file is damaged.
+        UnavailableError: Other processes held the file for the whole timeout.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with SqliteStore(f"{folder}/state.db") as store:
+        ...         revision = store.set("workflow", "onboarding", {"step": 3})
+        ...     with SqliteStore(f"{folder}/state.db") as store:
+        ...         store.get("workflow", "onboarding")
+        {'step': 3}
+    """
+
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durability: Literal["full", "normal"] = "full",
+        timeout: float = 30.0,
+        max_history: int | None = None,
+        create: bool = True,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def path(self) -> Path:
+        """The file's absolute path."""
 
 @final
 class Entry:
@@ -720,17 +767,19 @@ class Clock:
 def open(url: str) -> Store:
     """Open the store that a URL names.
 
-    `memory:` is a new store each time. The query takes the options of the engine by name.
+    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
+    by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
 
     Args:
-        url: Such as "memory:" or "memory:?max_history=100".
+        url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
 
     Returns:
-        The store.
+        The store: a Store for memory, a SqliteStore for a file.
 
     Raises:
         InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
             take.
+        Error: Whatever the engine's class raises.
 
     Example:
         >>> open("memory:").capabilities.engine
@@ -936,6 +985,39 @@ class Threads:
         Raises:
             ConflictError: Others change a thread without a pause; all other threads are done.
             CorruptError: A record is not what was stored; all other threads are done.
+        """
+    def overview(self, prefix: str, after: str | None, limit: int | None, /) -> _Overview:
+        """List threads in the order of their ids, without reading a checkpoint.
+
+        Args:
+            prefix: What the ids begin with.
+            after: Only threads whose id comes after this one, which need not exist.
+            limit: The most threads; None = all.
+
+        Returns:
+            Thread id, latest checkpoint id of the root graph, when a checkpoint was put last (seconds since 1970), and
+            the count of checkpoints.
+
+        Raises:
+            CorruptError: The head of a thread is not what was stored.
+        """
+    def usage(self, thread_id: str, /) -> tuple[int, int, int, int]:
+        """Tell how much room a thread takes, as if there were no other.
+
+        Args:
+            thread_id: The thread; an absent one takes none.
+
+        Returns:
+            Bytes stored, bytes as the serializer made them, checkpoints, and chunks.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
+    def remove_expired(self) -> int:
+        """Remove what is left of all threads whose time is over.
+
+        Returns:
+            How many threads those were.
         """
     def history(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: _Names, /) -> _Histories:
         """Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.

@@ -1,3 +1,5 @@
 //! The engines: each keeps the contract of [`Store`](crate::store::Store) in its own way, and none knows another.
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

@@ -23,7 +23,15 @@ use crate::error::Error;
 ///     >>> store.get("sessions", "a") is None
 ///     True
 #[pyclass(frozen, name = "Clock", module = "swarmstate")]
-pub(crate) struct PyClock(pub(super) Clock);
+pub(crate) struct PyClock(Clock);
+
+/// The clock that `clock=` gives; the system's where it gives none.
+pub(super) fn given(clock: Option<Argument<'_, '_>>) -> PyResult<Clock> {
+    match clock {
+        Some(clock) => Ok(argument::instance::<PyClock>("clock", clock)?.get().0.clone()),
+        None => Ok(Clock::system()),
+    }
+}
 
 #[pymethods]
 impl PyClock {

@@ -15,6 +15,7 @@ mod error;
 mod fault;
 mod open;
 mod snapshot;
+mod sqlite;
 mod store;
 
 use pyo3::prelude::*;
@@ -45,6 +46,8 @@ mod _core {
     use super::open::{copy, open};
     #[pymodule_export]
     use super::snapshot::PySnapshot;
+    #[pymodule_export]
+    use super::sqlite::PySqliteStore;
     #[pymodule_export]
     use super::store::PyStore;
 }

@@ -8,6 +8,7 @@ use super::argument::{self, Argument};
 use super::detaching;
 use super::error::{OrRaise, to_py};
 use super::snapshot::PySnapshot;
+use super::sqlite::PySqliteStore;
 use super::store::PyStore;
 use crate::error::Error;
 use crate::store::Reader;
@@ -16,25 +17,33 @@ use crate::waiting::Waiting;
 
 /// Open the store that a URL names.
 ///
-/// `memory:` is a new store each time. The query takes the options of the engine by name.
+/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
+/// by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
 ///
 /// Args:
-///     url: Such as "memory:" or "memory:?max_history=100".
+///     url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
 ///
 /// Returns:
-///     The store.
+///     The store: a Store for memory, a SqliteStore for a file.
 ///
 /// Raises:
 ///     InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
 ///         take.
+///     Error: Whatever the engine's class raises.
 ///
 /// Example:
 ///     >>> open("memory:").capabilities.engine
 ///     'memory'
 #[pyfunction]
-pub(crate) fn open(url: Argument<'_, '_>) -> PyResult<PyStore> {
-    let store = crate::open::open(argument::text("url", url)?).or_raise()?;
-    Ok(PyStore::new(store.with_waiting(detaching())))
+pub(crate) fn open<'py>(py: Python<'py>, url: Argument<'_, '_>) -> PyResult<Bound<'py, PyAny>> {
+    let url = argument::text("url", url)?;
+    let store = py.detach(|| crate::open::open(url)).or_raise()?.with_waiting(detaching());
+    let is_file = store.capabilities().engine == "sqlite";
+    let base = PyClassInitializer::from(PyStore::new(store));
+    match is_file {
+        true => Ok(Bound::new(py, base.add_subclass(PySqliteStore))?.into_any()),
+        false => Ok(Bound::new(py, base)?.into_any()),
+    }
 }
 
 /// Copy everything that one store or snapshot holds into another store, of any engine.

@@ -193,8 +193,9 @@ impl PySnapshot {
     /// Returns:
     ///     The new store.
     #[pyo3(signature = (*, max_history=None))]
-    fn fork(&self, max_history: Option<Argument<'_, '_>>) -> PyResult<PyStore> {
-        let store = transfer::fork(&*self.0, store::history_bound(max_history)?).or_raise()?;
+    fn fork(&self, py: Python<'_>, max_history: Option<Argument<'_, '_>>) -> PyResult<PyStore> {
+        let most = store::history_bound(max_history)?;
+        let store = py.detach(|| transfer::fork(&*self.0, most)).or_raise()?;
         Ok(PyStore::new(store.with_waiting(detaching())))
     }
 

@@ -8,12 +8,10 @@ use pyo3::types::{PyList, PyTuple, PyType};
 use super::argument::{self, Argument, address, condition, expiry, range};
 use super::batch::PyBatch;
 use super::capabilities::PyCapabilities;
-use super::clock::PyClock;
 use super::entry::PyEntry;
 use super::error::{OrRaise, to_py};
 use super::snapshot::PySnapshot;
-use super::{codec, detaching};
-use crate::clock::Clock;
+use super::{clock, codec, detaching};
 use crate::engine::memory::{Memory, MemoryOptions};
 use crate::error::Error;
 use crate::msgpack::{self, Lead};
@@ -73,12 +71,8 @@ impl PyStore {
     ) -> PyResult<Self> {
         require_known("backend", backend, "memory")?;
         require_known("codec", codec, "msgpack")?;
-        let clock = match clock {
-            Some(clock) => argument::instance::<PyClock>("clock", clock)?.get().0.clone(),
-            None => Clock::system(),
-        };
-        let memory =
-            Memory::with_options(MemoryOptions { max_history: history_bound(max_history)?, clock }).or_raise()?;
+        let options = MemoryOptions { max_history: history_bound(max_history)?, clock: clock::given(clock)? };
+        let memory = Memory::with_options(options).or_raise()?;
         Ok(Self(memory.with_waiting(detaching())))
     }
 
@@ -507,11 +501,15 @@ impl PyStore {
     }
 
     fn __repr__(&self) -> String {
-        let engine = self.0.capabilities().engine;
-        match self.0.usage() {
-            Ok(usage) => format!("<Store in {engine}: {} entries, {} bytes>", usage.entries, usage.size_bytes),
-            Err(error) => format!("<Store in {engine}: {error}>"),
-        }
+        format!("<Store in {}: {}>", self.0.capabilities().engine, shown_usage(self.reader()))
+    }
+}
+
+/// How much lives somewhere, or why nobody can tell, as a `repr` shows it.
+pub(super) fn shown_usage(reader: &dyn Reader) -> String {
+    match reader.usage() {
+        Ok(usage) => format!("{} entries, {} bytes", usage.entries, usage.size_bytes),
+        Err(error) => error.to_string(),
     }
 }
 

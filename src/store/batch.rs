@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::Capabilities;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Conflict, Error, Expected, Result};
 use crate::key::{Key, Namespace};
 use crate::msgpack::{self, Item};
 use crate::value::{Kind, Revision, Value};
@@ -158,6 +158,33 @@ impl<'a> Operation<'a> {
         if is_of_its_kind(value) { Ok(()) } else { Err(not_of_its_kind(self, value.kind())) }
     }
 
+    /// The same operation, owning its names and value.
+    pub fn into_owned(self) -> Operation<'static> {
+        match self {
+            Self::Set { namespace, key, value, expiry } => {
+                let (namespace, key) = (namespace.into_owned(), key.into_owned());
+                Operation::Set { namespace, key, value: value.into_owned(), expiry }
+            }
+            Self::Delete { namespace, key } => {
+                Operation::Delete { namespace: namespace.into_owned(), key: key.into_owned() }
+            }
+            Self::Add { namespace, key, by, expiry } => {
+                Operation::Add { namespace: namespace.into_owned(), key: key.into_owned(), by, expiry }
+            }
+            Self::Ensure { namespace, key, value, expiry } => {
+                let (namespace, key) = (namespace.into_owned(), key.into_owned());
+                Operation::Ensure { namespace, key, value: value.into_owned(), expiry }
+            }
+            Self::Touch { namespace, key, expiry } => {
+                Operation::Touch { namespace: namespace.into_owned(), key: key.into_owned(), expiry }
+            }
+            Self::DeleteNamespace { namespace } => Operation::DeleteNamespace { namespace: namespace.into_owned() },
+            Self::CopyNamespace { source, target } => {
+                Operation::CopyNamespace { source: source.into_owned(), target: target.into_owned() }
+            }
+        }
+    }
+
     fn size_bytes(&self) -> u64 {
         let key = self.key().map_or(0, |key| key.as_bytes().len());
         let value = self.value().map_or(0, |value| value.as_bytes().len());
@@ -259,6 +286,83 @@ impl<'a> Condition<'a> {
             Self::NamespaceAt { .. } => None,
         }
     }
+
+    /// What it requires.
+    pub fn expected(&self) -> Expected {
+        match self {
+            Self::KeyAt { revision, .. } | Self::NamespaceAt { revision, .. } => Expected::Revision(*revision),
+            Self::KeyAbsent { .. } => Expected::Absent,
+            Self::KeyPresent { .. } => Expected::Present,
+        }
+    }
+
+    /// Judges the condition, which stands at `position` in its batch, where its key or namespace is at revision `actual`, 0 = not
+    /// live.
+    ///
+    /// # Errors
+    /// `Conflict` when it does not hold.
+    pub(crate) fn judge(&self, actual: Revision, position: usize) -> Result<()> {
+        let expected = self.expected();
+        let holds = match expected {
+            Expected::Revision(revision) => actual == revision,
+            Expected::Absent => actual == 0,
+            Expected::Present => actual != 0,
+        };
+        if holds {
+            return Ok(());
+        }
+        let key = self.key().map(|key| key.as_str().to_owned());
+        let namespace = self.namespace().as_str().to_owned();
+        Err(Box::new(Conflict { namespace, key, expected, actual, position }).into())
+    }
+
+    /// The same condition, owning its names.
+    pub fn into_owned(self) -> Condition<'static> {
+        match self {
+            Self::KeyAt { namespace, key, revision } => {
+                Condition::KeyAt { namespace: namespace.into_owned(), key: key.into_owned(), revision }
+            }
+            Self::KeyAbsent { namespace, key } => {
+                Condition::KeyAbsent { namespace: namespace.into_owned(), key: key.into_owned() }
+            }
+            Self::KeyPresent { namespace, key } => {
+                Condition::KeyPresent { namespace: namespace.into_owned(), key: key.into_owned() }
+            }
+            Self::NamespaceAt { namespace, revision } => {
+                Condition::NamespaceAt { namespace: namespace.into_owned(), revision }
+            }
+        }
+    }
+}
+
+/// The `Conflict` of a copy, at `position` in its batch, whose target is live at revision `actual`.
+pub(crate) fn target_is_live(target: &Namespace<'_>, actual: Revision, position: usize) -> Error {
+    let namespace = target.as_str().to_owned();
+    Box::new(Conflict { namespace, key: None, expected: Expected::Absent, actual, position }).into()
+}
+
+/// The sum that an `add` of `by` makes of a live entry of `kind` that holds `value`.
+///
+/// # Errors
+/// `WrongType` for another kind than an integer, `Invalid` for a sum outside `i64`, `Corrupt` for an integer that is none.
+pub(crate) fn sum((namespace, key): (&Namespace<'_>, &Key<'_>), kind: Kind, value: &[u8], by: i64) -> Result<i64> {
+    let address = || (namespace.as_str().to_owned(), key.as_str().to_owned());
+    if kind != Kind::Integer {
+        let (namespace, key) = address();
+        return Err(Error::WrongType { namespace, key, kind });
+    }
+    let Some(integer) = msgpack::read_integer(value) else {
+        let (namespace, key) = address();
+        return Err(Error::corrupt(format!(
+            "key {key:?} in namespace {namespace:?} is no integer, though kept as one"
+        )));
+    };
+    integer.checked_add(by).ok_or_else(|| {
+        let (namespace, key) = address();
+        Error::invalid(format!(
+            "{integer} + {by} for key {key:?} in namespace {namespace:?} is outside the 64-bit integers"
+        ))
+    })
 }
 
 /// What became of one operation.
@@ -376,6 +480,20 @@ impl<'a> Batch<'a> {
         &self.conditions
     }
 
+    /// The bytes of its names and values, which [`Capabilities::max_batch_bytes`] bounds.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.operations.iter().map(Operation::size_bytes).sum()
+    }
+
+    /// The same batch, owning its names and values; what is shared stays shared.
+    pub fn into_owned(self) -> Batch<'static> {
+        Batch {
+            operations: self.operations.into_iter().map(Operation::into_owned).collect(),
+            conditions: self.conditions.into_iter().map(Condition::into_owned).collect(),
+            is_distinct_sets: self.is_distinct_sets,
+        }
+    }
+
     /// Checks all that can be known without the store's state.
     ///
     /// # Cost
@@ -388,12 +506,8 @@ impl<'a> Batch<'a> {
         let count = self.operations.len();
         capabilities.check_batch_length("a batch in operations", count)?;
         capabilities.check_batch_length("a batch in conditions", self.conditions.len())?;
-        let mut size = 0;
-        for operation in &self.operations {
-            operation.check(capabilities)?;
-            size += operation.size_bytes();
-        }
-        let limit = capabilities.max_batch_bytes;
+        self.operations.iter().try_for_each(|operation| operation.check(capabilities))?;
+        let (size, limit) = (self.size_bytes(), capabilities.max_batch_bytes);
         if size > limit {
             return Err(Error::TooLarge { what: "a batch in bytes".into(), size, limit });
         }

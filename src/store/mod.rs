@@ -13,6 +13,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 pub use batch::{Batch, Condition, Expiry, Operation, Outcome};
+pub(crate) use batch::{sum, target_is_live};
 pub use capabilities::Capabilities;
 pub use ext::StoreExt;
 pub use range::{Order, Range};

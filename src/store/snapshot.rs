@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::{Order, Range, Reader};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::value::Entry;
@@ -41,6 +41,9 @@ impl SnapshotInfo {
 pub trait Snapshot: Reader {
     /// What it knows about itself.
     fn info(&self) -> &SnapshotInfo;
+
+    /// What its store goes by, and a fork of it too.
+    fn clock(&self) -> &Clock;
 
     /// What happened to get from `base` to `self`; either may be the older.
     ///

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use swarmstate::{Clock, Memory, MemoryOptions, Store, Timestamp};
 
+/// Opens an empty store that goes by a clock and retains so many snapshots.
+type Open = dyn Fn(&Clock, Option<usize>) -> Arc<dyn Store> + Sync;
+
 /// One engine, ready to open empty stores that share a clock.
 pub(crate) struct Engine {
     pub(crate) clock: Clock,
-    /// Opens an empty store that goes by the clock and retains so many snapshots.
-    pub(crate) open: fn(&Clock, Option<usize>) -> Arc<dyn Store>,
+    pub(crate) open: Box<Open>,
 }
 
 /// Where the clocks of all cases begin.
@@ -23,8 +25,25 @@ impl Engine {
         })
     }
 
-    fn new(open: fn(&Clock, Option<usize>) -> Arc<dyn Store>) -> Self {
-        Self { clock: Clock::manual(START), open }
+    /// Files in a folder that goes with the engine.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sqlite() -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        use swarmstate::{Durability, Sqlite, SqliteOptions};
+
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let opened = AtomicU32::new(0);
+        Self::new(move |clock, max_history| {
+            let path = folder.path().join(format!("{}.db", opened.fetch_add(1, Ordering::Relaxed)));
+            let durability = Durability::Normal;
+            let options = SqliteOptions { durability, max_history, clock: clock.clone(), ..SqliteOptions::default() };
+            Arc::new(Sqlite::open(&path, options).expect("the options are valid"))
+        })
+    }
+
+    fn new(open: impl Fn(&Clock, Option<usize>) -> Arc<dyn Store> + Sync + 'static) -> Self {
+        Self { clock: Clock::manual(START), open: Box::new(open) }
     }
 
     /// An empty store that retains every snapshot.

@@ -82,3 +82,5 @@ macro_rules! contract {
 }
 
 contract!(memory);
+#[cfg(feature = "sqlite")]
+contract!(sqlite);

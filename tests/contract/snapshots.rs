@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 
 use swarmstate::{
-    Diff, Entry, Error, Key, Kind, Namespace, NamespaceInfo, Range, Reader, Result, Snapshot, SnapshotInfo, StoreExt,
-    Usage, Value,
+    Clock, Diff, Entry, Error, Key, Kind, Namespace, NamespaceInfo, Range, Reader, Result, Snapshot, SnapshotInfo,
+    StoreExt, Usage, Value,
 };
 
 use crate::engines::Engine;
@@ -254,6 +254,10 @@ impl Reader for Stranger {
 impl Snapshot for Stranger {
     fn info(&self) -> &SnapshotInfo {
         &self.info
+    }
+
+    fn clock(&self) -> &Clock {
+        const { &Clock::system() }
     }
 
     fn diff(&self, base: &dyn Snapshot) -> Result<Diff> {

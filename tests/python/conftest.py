@@ -19,6 +19,7 @@ hypothesis.settings.load_profile("swarmstate")
 # every test that asks for `store` by one line here.
 ENGINES: dict[str, Callable[..., ss.Store]] = {
     "memory": lambda directory, **options: ss.Store(**options),
+    "sqlite": lambda directory, **options: ss.SqliteStore(directory / "state.db", durability="normal", **options),
 }
 
 

@@ -24,10 +24,11 @@ NAMES = ["namespace", "key", "prefix", "after", "source", "target"]
 # What each argument does not take. `value`, `obj` and `default` take any object of Python's; what lies in a value is
 # the codec's to judge, and its message begins with the path.
 WRONG = {
-    **{name: [b"bytes", 7, ["list"]] for name in [*NAMES, "url", "backend", "codec"]},
+    **{name: [b"bytes", 7, ["list"]] for name in [*NAMES, "url", "backend", "codec", "durability"]},
     **{name: ["1", 1.0, b"1"] for name in ["by", "if_revision", "revision", "limit", "max_history", "id"]},
-    **{name: ["1", True, [1]] for name in ["ttl", "seconds"]},
-    "reverse": [1, "yes"],
+    **{name: ["1", True, [1]] for name in ["ttl", "seconds", "timeout"]},
+    **{name: [1, "yes"] for name in ["reverse", "create"]},
+    "path": [b"bytes", 7, None],
     "snapshot": [1, "1", ss.Store()],
     "base": [1, None, ss.Store()],
     "clock": [1.0, "now", ss.Store()],
@@ -45,6 +46,14 @@ CALLS = {
     "copy": {"source": ss.Store().snapshot(), "target": ss.Store(), "progress": None},
     "Clock": {"start": 0.0},
     "Clock.advance": {"seconds": 1},
+    "SqliteStore": {
+        "path": "state.db",
+        "durability": "full",
+        "timeout": 1,
+        "max_history": 1,
+        "create": False,
+        "clock": ss.Clock(),
+    },
     "Store": {"backend": "memory", "codec": "msgpack", "max_history": 1, "clock": ss.Clock()},
     "Store.set": {**KEY, "value": 1, "ttl": 1, "if_revision": 0},
     "Store.get": {**KEY, "default": None},

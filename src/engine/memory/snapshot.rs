@@ -155,6 +155,10 @@ impl Snapshot for MemorySnapshot {
         &self.kept.info
     }
 
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     fn diff(&self, base: &dyn Snapshot) -> Result<Diff> {
         self.waiting.run(|| match base.downcast::<Self>() {
             Some(base) => Ok(diff(&self.kept.root, &base.kept.root)),

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::root::{Garbage, Root, Space, Write};
 use crate::clock::Timestamp;
-use crate::error::{Conflict, Error, Expected, Result};
+use crate::error::Result;
 use crate::key::{Key, Namespace};
-use crate::msgpack;
-use crate::store::{Batch, Condition, Expiry, Operation, Outcome};
-use crate::value::{Entry, Kind, Revision, Stamp, Value};
+use crate::store::{Batch, Condition, Expiry, Operation, Outcome, sum, target_is_live};
+use crate::value::{Entry, Revision, Stamp, Value};
 
 /// The last revision that any memory store of this process gave: one counter for all, so that entries may go from store to
 /// store with the revision they have.
@@ -51,32 +50,12 @@ pub(super) fn apply(
 }
 
 fn judge(root: &Root, condition: &Condition<'_>, position: usize, now: Timestamp) -> Result<()> {
-    let revision_of =
-        |namespace: &Namespace<'_>, key: &Key<'_>| live(root, namespace, key, now).map_or(0, Entry::revision);
-    let (actual, expected, holds) = match condition {
-        Condition::KeyAt { namespace, key, revision } => {
-            let actual = revision_of(namespace, key);
-            (actual, Expected::Revision(*revision), actual == *revision)
-        }
-        Condition::KeyAbsent { namespace, key } => {
-            let actual = revision_of(namespace, key);
-            (actual, Expected::Absent, actual == 0)
-        }
-        Condition::KeyPresent { namespace, key } => {
-            let actual = revision_of(namespace, key);
-            (actual, Expected::Present, actual != 0)
-        }
-        Condition::NamespaceAt { namespace, revision } => {
-            let actual = root.space(namespace.as_bytes()).filter(|space| space.is_live(now)).map_or(0, Space::revision);
-            (actual, Expected::Revision(*revision), actual == *revision)
-        }
+    let namespace = condition.namespace();
+    let actual = match condition.key() {
+        Some(key) => live(root, namespace, key, now).map_or(0, Entry::revision),
+        None => live_space(root, namespace, now).map_or(0, Space::revision),
     };
-    if holds {
-        return Ok(());
-    }
-    let (namespace, key) =
-        (condition.namespace().as_str().to_owned(), condition.key().map(|key| key.as_str().to_owned()));
-    Err(Box::new(Conflict { namespace, key, expected, actual, position }).into())
+    condition.judge(actual, position)
 }
 
 fn live<'r>(root: &'r Root, namespace: &Namespace<'_>, key: &Key<'_>, now: Timestamp) -> Option<&'r Entry> {
@@ -122,7 +101,7 @@ fn plan(root: &Root, operation: &Operation<'_>, position: usize, now: Timestamp)
 
 fn plan_add(
     standing: Option<&Entry>,
-    (namespace, key): (&Namespace<'_>, &Key<'_>),
+    address: (&Namespace<'_>, &Key<'_>),
     by: i64,
     expiry: Expiry,
     now: Timestamp,
@@ -130,19 +109,8 @@ fn plan_add(
     let Some(entry) = standing else {
         return Ok(Plan::Store { sum: by, expires_at: expiry.resolve(now)? });
     };
-    if entry.kind() != Kind::Integer {
-        let (namespace, key) = (namespace.as_str().to_owned(), key.as_str().to_owned());
-        return Err(Error::WrongType { namespace, key, kind: entry.kind() });
-    }
-    let integer = msgpack::read_integer(entry.value()).expect("what is stored as an integer was checked");
-    match integer.checked_add(by) {
-        Some(sum) => Ok(Plan::Store { sum, expires_at: entry.expires_at() }),
-        None => Err(Error::invalid(format!(
-            "{integer} + {by} for key {:?} in namespace {:?} is outside the 64-bit integers",
-            key.as_str(),
-            namespace.as_str()
-        ))),
-    }
+    let sum = sum(address, entry.kind(), entry.value(), by)?;
+    Ok(Plan::Store { sum, expires_at: entry.expires_at() })
 }
 
 fn live_space<'r>(root: &'r Root, namespace: &Namespace<'_>, now: Timestamp) -> Option<&'r Space> {
@@ -159,10 +127,7 @@ fn plan_copy(
     let Some(space) = live_space(root, source, now) else { return Ok(Plan::Nothing(Outcome::default())) };
     match live_space(root, target, now) {
         None => Ok(Plan::CopyNamespace(space.clone())),
-        Some(standing) => {
-            let (namespace, actual) = (target.as_str().to_owned(), standing.revision());
-            Err(Box::new(Conflict { namespace, key: None, expected: Expected::Absent, actual, position }).into())
-        }
+        Some(standing) => Err(target_is_live(target, standing.revision(), position)),
     }
 }
 
