@@ -14,6 +14,9 @@ def facts(date: str) -> dict[str, str]:
         "python": platform.python_version(),
         "swarmstate": version("swarmstate"),
         "ormsgpack": version("ormsgpack"),
+        "langgraph": version("langgraph"),
+        "langgraph-checkpoint": version("langgraph-checkpoint"),
+        "langgraph-checkpoint-sqlite": version("langgraph-checkpoint-sqlite"),
         "load average at the start": load(),
     }
 

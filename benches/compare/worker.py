@@ -20,6 +20,8 @@ def prepare(work: str, size: int):
     if work == "diff":
         count = 20 if size <= 1_000 else 1
         return subjects.diffs(subjects.filled(swarmstate.Store(), size), count, size), count
+    if work.startswith("saver_"):
+        return saver_work(work), size
     keys, store = subjects.names(size), swarmstate.Store()
     value = subjects.AGENT if work.endswith("agent") else subjects.SMALL
     for key in keys:
@@ -30,6 +32,23 @@ def prepare(work: str, size: int):
         return subjects.many_gets(store, keys), size
     made = subjects.sets(store, value, keys) if work.startswith("set") else subjects.gets(store, keys)
     return made, size
+
+
+def saver_work(work: str):
+    """What a checkpointer in memory does, `saver_subjects.py` says how."""
+    import saver_subjects
+
+    from swarmstate.integrations.langgraph import SwarmStateSaver
+
+    saver, count = SwarmStateSaver(), 50
+    made = {
+        "saver_put": lambda: saver_subjects.small_puts(saver, count),
+        "saver_writes": lambda: saver_subjects.writes(saver, count),
+        "saver_get": lambda: saver_subjects.gets(saver, count, saver_subjects.SMALL),
+        "saver_put_large": lambda: saver_subjects.large_puts(saver, count),
+        "saver_get_large": lambda: saver_subjects.gets(saver, count, saver_subjects.channels(0)),
+    }
+    return made[work]()
 
 
 def main() -> None:

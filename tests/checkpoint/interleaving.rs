@@ -9,10 +9,11 @@ use swarmstate::checkpoint::{Origin, Query, Task, Threads, Version};
 use swarmstate::store::{NamespaceInfo, Range, Reader, Usage};
 use swarmstate::waiting::Waiting;
 use swarmstate::{
-    Batch, Capabilities, Condition, Entry, Error, Key, Memory, Namespace, Operation, Outcome, Result, Snapshot,
-    SnapshotId, Store,
+    Batch, Capabilities, Condition, Entry, Error, Key, Namespace, Operation, Outcome, Result, Snapshot, SnapshotId,
+    Store,
 };
 
+use crate::engines::{ENGINES, Fresh};
 use crate::given::{ROOT, checkpoint, read, values, write};
 use crate::marks::{keys, named_chunks};
 
@@ -181,8 +182,9 @@ fn assert_whole(store: &Arc<dyn Store>, thread_id: &str) {
 }
 
 /// Runs the operation with the intruder before its call `at`; `false` when it makes fewer calls.
-fn met(operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
+fn met(fresh: fn() -> Fresh, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
+    let fresh = fresh();
+    let store = fresh.store.clone();
     begin(&store);
     let meeting = Arc::new(Meeting { store: store.clone(), calls: AtomicUsize::new(0), at, intruder });
 
@@ -198,20 +200,22 @@ fn met(operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usi
 
 #[test]
 fn no_meeting_of_two_operations_loses_a_byte() {
-    for operation in OPERATIONS {
-        for intruder in INTRUDERS {
-            let met_at = (0..).take_while(|at| met(*operation, *intruder, *at)).count();
-            assert!((1..200).contains(&met_at), "they met at {met_at} calls");
+    for fresh in ENGINES {
+        for operation in OPERATIONS {
+            for intruder in INTRUDERS {
+                let met_at = (0..).take_while(|at| met(*fresh, *operation, *intruder, *at)).count();
+                assert!((1..200).contains(&met_at), "they met at {met_at} calls");
+            }
         }
     }
 }
 
 #[test]
 fn a_put_that_meets_a_sweep_is_there_afterwards() {
-    for at in 0.. {
-        let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
+    for (fresh, at) in ENGINES.iter().flat_map(|fresh| (0..10).map(move |at| (fresh(), at))) {
+        let store = fresh.store.clone();
         begin(&store);
-        let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
         let meeting = Arc::new(Meeting { store: store.clone(), calls: AtomicUsize::new(0), at, intruder });
 
         put(&Threads::new(meeting.clone()), 8, 4).expect("it is put");
@@ -219,8 +223,5 @@ fn a_put_that_meets_a_sweep_is_there_afterwards() {
         let threads = Threads::new(store);
         let saved = read(&threads, ROOT, Some("8"));
         assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(8))]);
-        if meeting.calls.load(Ordering::SeqCst) <= at {
-            break;
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! LangGraph's threads on a store.
 
+mod engines;
 mod given;
 mod interleaving;
 mod marks;
