@@ -45,53 +45,62 @@ class Thread:
         self.versions: dict = {}
         self.step = 0
 
-    def put(self, values: dict, changed: list[str]) -> None:
+    def following(self, values: dict, changed: list[str]) -> tuple:
+        """What the next put takes, and the thread as it is after it."""
         checkpoint = empty_checkpoint()
         new = {name: self.saver.get_next_version(self.versions.get(name), None) for name in changed}
         self.versions = {**self.versions, **new}
         checkpoint["channel_values"], checkpoint["channel_versions"] = values, self.versions
         self.step += 1
-        known = {"source": "loop", "step": self.step, "parents": {}}
-        self.latest = self.saver.put(self.latest, checkpoint, known, new)
+        arguments = (self.latest, checkpoint, {"source": "loop", "step": self.step, "parents": {}}, new)
+        self.latest = {"configurable": {**self.config["configurable"], "checkpoint_id": checkpoint["id"]}}
+        return arguments
 
-    def put_writes(self, task: int) -> None:
-        self.saver.put_writes(self.latest, [("status", "done"), ("step", 4)], f"task {task}", "~__pregel_pull, node")
-
-
-def small_puts(saver, count: int) -> Callable[[], None]:
-    """Puts a small state, `count` times, on a thread that begins anew with each round."""
-
-    def work() -> None:
-        thread = Thread(saver)
-        for _ in range(count):
-            thread.put(SMALL, ["status"])
-
-    return work
+    def put(self, values: dict, changed: list[str]) -> None:
+        self.saver.put(*self.following(values, changed))
 
 
-def large_puts(saver, count: int) -> Callable[[], None]:
+class Puts:
+    """Puts on one thread; what they take is made before the round."""
+
+    def __init__(self, saver, states: list[dict], changed: list[str], count: int, thread_id: str = "thread") -> None:
+        self.saver, self.states, self.changed, self.count = saver, states, changed, count
+        self.thread = Thread(saver, thread_id)
+        self.thread.put(states[0], list(states[0]))
+
+    def prepare(self) -> None:
+        states = self.states
+        self.made = [self.thread.following(states[at % len(states)], self.changed) for at in range(self.count)]
+
+    def __call__(self) -> None:
+        put = self.saver.put
+        for arguments in self.made:
+            put(*arguments)
+
+
+def small_puts(saver, count: int, thread_id: str = "thread") -> Puts:
+    """Puts a small state, of which one channel changed, `count` times."""
+    return Puts(saver, [SMALL], ["status"], count, thread_id)
+
+
+def large_puts(saver, count: int) -> Puts:
     """Puts ten channels of 20 KB, of which one changed, `count` times."""
-    states = [channels(turn) for turn in range(7)]
-    thread = Thread(saver, "large")
-    thread.put(states[0], list(states[0]))
-
-    def work() -> None:
-        for turn in range(count):
-            thread.put(states[turn % 7], ["channel 9"])
-
-    return work
+    return Puts(saver, [channels(turn) for turn in range(7)], ["channel 9"], count)
 
 
-def writes(saver, count: int) -> Callable[[], None]:
-    """Puts two writes of a task, `count` times, each on a checkpoint of its own round."""
-    thread = Thread(saver, "writes")
+class Writes:
+    """Puts two writes of a task, over and over, on a checkpoint of its own round."""
 
-    def work() -> None:
-        thread.put(SMALL, ["status"])
-        for task in range(count):
-            thread.put_writes(task)
+    def __init__(self, saver, count: int) -> None:
+        self.saver, self.count, self.thread = saver, count, Thread(saver)
 
-    return work
+    def prepare(self) -> None:
+        self.thread.put(SMALL, ["status"])
+
+    def __call__(self) -> None:
+        put_writes, config, path = self.saver.put_writes, self.thread.latest, "~__pregel_pull, node"
+        for task in range(self.count):
+            put_writes(config, [("status", "done"), ("step", 4)], f"task {task}", path)
 
 
 def gets(saver, count: int, values: dict) -> Callable[[], None]:

@@ -51,14 +51,13 @@ def memory_rows(plan: Plan, note: str) -> Iterator[Row]:
     large = subjects.channels(0)
     works = {
         "put, small": (lambda saver: subjects.small_puts(saver, COUNT), 1.2),
-        "put_writes, small": (lambda saver: subjects.writes(saver, COUNT), 1.2),
+        "put_writes, small": (lambda saver: subjects.Writes(saver, COUNT), 1.2),
         "get_tuple, small": (lambda saver: subjects.gets(saver, COUNT, subjects.SMALL), 0.8),
         "put, one of ten 20 KB channels": (lambda saver: subjects.large_puts(saver, COUNT), 1.3),
         "get_tuple, ten 20 KB channels": (lambda saver: subjects.gets(saver, COUNT, large), 0.8),
     }
     for what, (work, aim) in works.items():
         ours, theirs = work(SwarmStateSaver()), work(InMemorySaver())
-        ours(), theirs()
         yield compare(f"{what}{note}", IN_MEMORY, ours, theirs, COUNT, plan.rounds, aim)
 
 
@@ -73,7 +72,8 @@ def serializer_rows(plan: Plan) -> Iterator[Row]:
             pairs, reads = [], []
             for number in range(plan.rounds):
                 thread = subjects.chat_puts(saver, chat[:50], f"chat {number}")
-                pairs.append(serializer.beside(partial(thread.put, {"messages": chat}, ["messages"])))
+                put = partial(saver.put, *thread.following({"messages": chat}, ["messages"]))
+                pairs.append(serializer.beside(put))
                 reader = saver if engine == "memory" else SwarmStateSaver(store, serde=serializer)
                 reads.append(serializer.beside(partial(reader.get_tuple, thread.config)))
             put_aim = 1.15 if engine == "memory" else None
@@ -128,8 +128,8 @@ def sqlite_rows(plan: Plan) -> Iterator[Row]:
             yield compare(
                 f"put, small, SQLite {durability}, {threads} thread(s)",
                 f"SqliteSaver {durability}",
-                in_threads(ours, threads),
-                in_threads(theirs, threads),
+                InThreads(ours, threads),
+                InThreads(theirs, threads),
                 COUNT * threads,
                 max(plan.rounds // 4, 3),
                 aim,
@@ -138,25 +138,25 @@ def sqlite_rows(plan: Plan) -> Iterator[Row]:
             theirs.conn.close()
 
 
-def in_threads(saver, count: int) -> Callable[[], None]:
+class InThreads:
     """Each of some threads puts to a thread of its own."""
-    turn = 0
 
-    def puts(name: str) -> None:
-        thread = subjects.Thread(saver, name)
-        for _ in range(COUNT):
-            thread.put(subjects.SMALL, ["status"])
+    def __init__(self, saver, count: int) -> None:
+        self.puts = [subjects.small_puts(saver, COUNT, f"{at}") for at in range(count)]
 
-    def work() -> None:
-        nonlocal turn
-        turn += 1
-        workers = [threading.Thread(target=puts, args=(f"{turn} {at}",)) for at in range(count)]
+    def prepare(self) -> None:
+        for puts in self.puts:
+            puts.prepare()
+
+    def __call__(self) -> None:
+        if len(self.puts) == 1:
+            return self.puts[0]()
+        workers = [threading.Thread(target=puts) for puts in self.puts]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-
-    return work
+        return None
 
 
 def size_rows() -> Iterator[Row]:
@@ -186,25 +186,13 @@ def size(what: str, ours: float, theirs: float, aim: int | None) -> Row:
 def flat_rows(plan: Plan) -> Iterator[Row]:
     """What takes the same time at any length of a thread."""
     saver = SwarmStateSaver()
-    short, long = subjects.Thread(saver, "short"), subjects.Thread(saver, "long")
-    for _ in range(1000):
-        long.put(subjects.SMALL, ["status"])
-
-    def puts(thread: subjects.Thread, start: int) -> Callable[[], None]:
-        def work() -> None:
-            if thread.step > start + 20:
-                saver.delete_thread(thread.config["configurable"]["thread_id"])
-                thread.latest, thread.step = thread.config, 0
-                for _ in range(start):
-                    thread.put(subjects.SMALL, ["status"])
-            thread.put(subjects.SMALL, ["status"])
-
-        return work
-
-    at_10, at_1000 = puts(short, 10), puts(long, 1000)
-    pairs = [(timed(at_1000, long, 1000), timed(at_10, short, 10)) for _ in range(plan.rounds)]
-    yield row_of_rounds("put, small, at step 1,000", "at step 10", [pair for pair in pairs if None not in pair], 1.2)
-    gets = [lambda thread=thread: saver.get_tuple(thread.config) for thread in (long, short)]
+    short, long = subjects.small_puts(saver, 10, "short"), subjects.small_puts(saver, 1000, "long")
+    for puts in (short, long):
+        puts.prepare()
+        puts()
+        puts.count = 10
+    yield compare("put, small, at step 1,000", "at step 10", long, short, 10, 5, 1.2)
+    gets = [lambda thread=thread: saver.get_tuple(thread.config) for thread in (long.thread, short.thread)]
     yield compare("get_tuple, small, at step 1,000", "at step 10", gets[0], gets[1], 1, plan.rounds * 5, 1.2)
     copies = []
     for number in range(plan.rounds):
@@ -213,13 +201,6 @@ def flat_rows(plan: Plan) -> Iterator[Row]:
         copies.append(time.perf_counter_ns() - started)
     took = median(copies)
     yield Row("copy_thread, 1,000 checkpoints", "", took, None, None, "< 100 us", took < 100_000, plan.rounds)
-
-
-def timed(work: Callable[[], None], thread: subjects.Thread, start: int) -> float | None:
-    """How long a put takes; None for one that first made its thread anew."""
-    is_anew, started = thread.step > start + 20, time.perf_counter_ns()
-    work()
-    return None if is_anew else time.perf_counter_ns() - started
 
 
 class State(TypedDict):

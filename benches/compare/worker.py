@@ -9,6 +9,7 @@ import time
 from importlib.metadata import version
 
 import subjects
+from figures import prepare_round
 
 import swarmstate
 
@@ -43,7 +44,7 @@ def saver_work(work: str):
     saver, count = SwarmStateSaver(), 50
     made = {
         "saver_put": lambda: saver_subjects.small_puts(saver, count),
-        "saver_writes": lambda: saver_subjects.writes(saver, count),
+        "saver_writes": lambda: saver_subjects.Writes(saver, count),
         "saver_get": lambda: saver_subjects.gets(saver, count, saver_subjects.SMALL),
         "saver_put_large": lambda: saver_subjects.large_puts(saver, count),
         "saver_get_large": lambda: saver_subjects.gets(saver, count, saver_subjects.channels(0)),
@@ -61,8 +62,10 @@ def main() -> None:
         if prepared is None or prepared[0] != line:
             prepared = None
             prepared = line, *prepare(line.split()[0], int(line.split()[1]))
-            prepared[1]()
+            prepare_round(prepared[1])
+        prepared[1]()
         _, work, count = prepared
+        prepare_round(work)
         started = time.perf_counter_ns()
         work()
         print((time.perf_counter_ns() - started) / count, flush=True)

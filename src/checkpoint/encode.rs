@@ -12,7 +12,7 @@ use memchr::memmem;
 use serde_bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::content::Content;
+use super::content::{Content, Trust};
 use super::cut::{self, Common};
 use super::recent::CutValue;
 use super::record::{ChannelRecord, Secret, Tree, Typed, ValueRecord, encode};
@@ -25,7 +25,7 @@ pub(super) const MOST_WHOLE_BYTES: usize = 4096;
 /// One part in so many must be in common with the value before.
 const LEAST_SHARED_PART: usize = 4;
 /// How many places of the value before are looked for, and how many bytes of each.
-const SAMPLES: usize = 4;
+const SAMPLES: usize = 2;
 const SAMPLE_BYTES: usize = 32;
 /// The form whose heads are known.
 const MSGPACK: &str = "msgpack";
@@ -95,7 +95,7 @@ impl<'p> Before<'p> {
         match previous {
             Previous::Cut(cut) => Some(Self { bytes: &cut.bytes, head: cut.shape.head, cut: Some(cut) }),
             Previous::Whole(content) => {
-                let stored = content.read()??;
+                let stored = content.read(Trust::Memory)??;
                 let bytes = stored.whole()?;
                 Some(Self { bytes, head: head_of(stored.form(), bytes), cut: None })
             }

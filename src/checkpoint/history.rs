@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::content::{Content, Stored};
+use super::content::{Content, Stored, Trust};
 use super::saved::{Found, Write};
 use super::{Place, layout};
 use crate::error::Result;
@@ -20,6 +20,7 @@ pub struct History {
     /// The ancestors with their writes, nearest first.
     steps: Vec<(Found, Vec<Entry>)>,
     channels: Vec<Walked>,
+    trust: Trust,
 }
 
 #[derive(Debug)]
@@ -49,10 +50,11 @@ impl History {
         place: Place<'_>,
         checkpoint_id: Option<&str>,
         channels: &[&str],
+        trust: Trust,
     ) -> Result<Self> {
         let thread = layout::thread(place.thread_id)?;
         let walked = |channel: &&str| Walked { channel: (*channel).to_owned(), seed: None, depth: 0 };
-        let mut history = Self { steps: Vec::new(), channels: channels.iter().map(walked).collect() };
+        let mut history = Self { steps: Vec::new(), channels: channels.iter().map(walked).collect(), trust };
         let Some(start) = Found::find(view, &thread, place, checkpoint_id)? else { return Ok(history) };
         let mut seen = HashSet::from([start.checkpoint_id.clone()]);
         let mut parent_id = start.record()?.parent_id.map(str::to_owned);
@@ -102,6 +104,6 @@ impl History {
     fn seed<'a>(&'a self, walked: &'a Walked) -> Result<Option<Stored<'a>>> {
         let Some(content) = &walked.seed else { return Ok(None) };
         let (found, _) = &self.steps[walked.depth - 1];
-        found.read_content(&walked.channel, content)
+        found.read_content(&walked.channel, content, self.trust)
     }
 }

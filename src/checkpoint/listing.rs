@@ -8,6 +8,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use super::content::Trust;
 use super::layout;
 use super::saved::{Found, Saved};
 use crate::error::{Error, Result};
@@ -37,14 +38,15 @@ pub struct Query<'a> {
 /// An open listing.
 pub struct Listing {
     view: Arc<dyn Reader>,
+    trust: Trust,
     streams: BinaryHeap<Stream>,
     /// The stream that the last checkpoint came from; its next one is read when somebody asks for more.
     current: Option<Pages>,
 }
 
 impl Listing {
-    pub(super) fn open(view: Arc<dyn Reader>, query: &Query<'_>) -> Result<Self> {
-        let mut listing = Self { view, streams: BinaryHeap::new(), current: None };
+    pub(super) fn open(view: Arc<dyn Reader>, trust: Trust, query: &Query<'_>) -> Result<Self> {
+        let mut listing = Self { view, trust, streams: BinaryHeap::new(), current: None };
         match query.thread_id {
             Some(thread_id) => listing.open_thread(thread_id, query)?,
             None => listing.open_threads(query)?,
@@ -135,7 +137,7 @@ impl Listing {
     /// As [`Listing::next`].
     pub fn load(&self, found: Found) -> Result<Saved> {
         let thread = layout::thread(&found.thread_id)?;
-        found.load(&*self.view, &thread)
+        found.load(&*self.view, &thread, self.trust)
     }
 }
 

@@ -27,6 +27,7 @@ mod thread;
 use std::sync::Arc;
 
 pub use self::content::Stored;
+use self::content::Trust;
 pub use self::history::{ChannelHistory, History};
 use self::listing::threads_of;
 pub use self::listing::{Listing, Query};
@@ -131,8 +132,10 @@ impl Threads {
     pub fn put(&self, place: Place<'_>, new: &NewCheckpoint<'_>) -> Result<()> {
         let thread = Thread::new(&*self.store, place.thread_id)?;
         let expiry = self.keeper.expiry();
-        let head = retried(|| put::put(&thread, &self.recent, expiry, place.checkpoint_ns, new))?;
-        self.keeper.after_put(&thread, &head);
+        let puts = retried(|| put::put(&thread, &self.recent, expiry, place.checkpoint_ns, new))?;
+        if self.keeper.after_put(&thread, puts) {
+            self.recent.take_head(thread.id);
+        }
         Ok(())
     }
 
@@ -170,7 +173,7 @@ impl Threads {
         let thread = layout::thread(place.thread_id)?;
         let view = self.store.view()?;
         match Found::find(&*view, &thread, place, checkpoint_id)? {
-            Some(found) => found.load(&*view, &thread).map(Some),
+            Some(found) => found.load(&*view, &thread, Trust::of(&*self.store)).map(Some),
             None => Ok(None),
         }
     }
@@ -187,7 +190,7 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn history(&self, place: Place<'_>, checkpoint_id: Option<&str>, channels: &[&str]) -> Result<History> {
-        History::read(&*self.store.view()?, place, checkpoint_id, channels)
+        History::read(&*self.store.view()?, place, checkpoint_id, channels, Trust::of(&*self.store))
     }
 
     /// Lists checkpoints, newest id first, as they stand now: what is written later does not show.
@@ -198,7 +201,7 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn list(&self, query: &Query<'_>) -> Result<Listing> {
-        Listing::open(self.store.view()?, query)
+        Listing::open(self.store.view()?, Trust::of(&*self.store), query)
     }
 
     /// Lists threads in the order of their ids' bytes, without reading a checkpoint.

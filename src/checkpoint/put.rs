@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::content::Content;
+use super::content::{Content, Trust};
 use super::encode::{Encoded, MOST_WHOLE_BYTES, Previous, encode_after, encode_whole};
 use super::recent::{CutValue, Recent};
 use super::record::{CheckpointRecord, Secret, WriteRecord, encode};
@@ -19,15 +19,21 @@ use crate::key::Key;
 use crate::store::{Batch, Condition, Expiry, Operation};
 use crate::value::Entry;
 
-/// Stores a checkpoint and answers the head that it wrote; `Conflict` where the thread changed meanwhile.
+/// Stores a checkpoint and answers how many puts there were since the last sweep; `Conflict` where the thread changed meanwhile.
 pub(super) fn put(
     thread: &Thread<'_>,
     recent: &Recent,
     expiry: Expiry,
     checkpoint_ns: &str,
     new: &NewCheckpoint<'_>,
-) -> Result<Head> {
+) -> Result<u64> {
     let key = layout::checkpoint(checkpoint_ns, new.checkpoint_id)?;
+    if let Some(head) = recent.take_head(thread.id).filter(|_| !new.values.iter().any(is_large)) {
+        match put_unread(thread, recent, expiry, head, (key.borrow(), checkpoint_ns, new)) {
+            Err(Error::Conflict(_)) => {}
+            result => return result,
+        }
+    }
     let parent = parent_key(checkpoint_ns, new)?;
     let pairs = [Some(layout::head()), Some(key.borrow()), parent].into_iter().flatten();
     let pairs: Vec<_> = pairs.map(|key| (thread.namespace.borrow(), key)).collect();
@@ -41,8 +47,23 @@ pub(super) fn put(
     note_put(&mut head, checkpoint_ns, new.checkpoint_id, is_new);
     let parent = standing.next().flatten();
     let rows = encode_values(thread, recent, checkpoint_ns, new, &head, parent)?;
-    write(thread, recent, &head, rows, (key, new))?;
-    Ok(head)
+    write(thread, recent, head, rows, (key, new), None)
+}
+
+/// Stores a checkpoint of small values without reading, on the head that was written last; `Conflict` where that is not the
+/// head any more, or the checkpoint is there already.
+fn put_unread(
+    thread: &Thread<'_>,
+    recent: &Recent,
+    expiry: Expiry,
+    mut head: Head,
+    (key, checkpoint_ns, new): (Key<'_>, &str, &NewCheckpoint<'_>),
+) -> Result<u64> {
+    head.expiry = expiry;
+    note_put(&mut head, checkpoint_ns, new.checkpoint_id, true);
+    let rows = encode_values(thread, recent, checkpoint_ns, new, &head, None)?;
+    let is_new = Condition::KeyAbsent { namespace: thread.namespace.borrow(), key: key.borrow() };
+    write(thread, recent, head, rows, (key.borrow(), new), Some(is_new))
 }
 
 /// Where the parent lies, if a value is large enough to be compared with the one that the parent names.
@@ -131,21 +152,24 @@ fn previous(
     if let Some(value) = recent.get(thread.namespace.as_str(), key.as_str(), row.revision()) {
         return Ok(Some(Previous::Cut(value)));
     }
+    let trust = Trust::of(thread.store);
     let content = Content::load(thread.store, &thread.namespace, row.clone())?;
-    let Some(content) = content.filter(|content| matches!(content.read(), Some(Some(_)))) else { return Ok(None) };
+    let Some(content) = content.filter(|content| matches!(content.read(trust), Some(Some(_)))) else { return Ok(None) };
     let cut = CutValue::of(secret, &content);
     Ok(Some(cut.map_or_else(|| Previous::Whole(content), |cut| Previous::Cut(Arc::new(cut)))))
 }
 
+/// Writes the rows, the checkpoint and the head, and answers how many puts the head counts since the last sweep.
 fn write(
     thread: &Thread<'_>,
     recent: &Recent,
-    head: &Head,
+    mut head: Head,
     mut rows: Vec<NewRow>,
-    (key, new): (Key<'static>, &NewCheckpoint<'_>),
-) -> Result<()> {
-    let mut batch = Batch::new();
-    thread.replace_head(&mut batch, head);
+    (key, new): (Key<'_>, &NewCheckpoint<'_>),
+    condition: Option<Condition<'_>>,
+) -> Result<u64> {
+    let mut batch = Batch::from_parts(Vec::with_capacity(rows.len() + 2), condition.into_iter().collect());
+    thread.replace_head(&mut batch, &head);
     let first_row = batch.operations().len();
     for row in &rows {
         batch.set(thread.namespace.borrow(), row.key.borrow(), row.encoded.row.clone(), Expiry::Never);
@@ -159,13 +183,16 @@ fn write(
     set_checkpoint(&mut batch, thread, key, new);
     let outcomes = thread.store.write(&batch)?;
     drop(batch);
+    head.revision = outcomes[0].revision;
     for (row, outcome) in rows.iter_mut().zip(&outcomes[first_row..]) {
         if let Some(cut) = row.encoded.cut.take() {
             let before = row.before.as_ref().map(Key::as_str);
             recent.keep(thread.namespace.as_str(), row.key.as_str(), outcome.revision, cut, before);
         }
     }
-    Ok(())
+    let puts = head.record.puts_since_sweep;
+    recent.keep_head(thread.id, head);
+    Ok(puts)
 }
 
 /// Tells the head of a put.

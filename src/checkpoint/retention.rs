@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::layout;
 use super::listing::threads_in;
 use super::sweep;
-use super::thread::{Head, Thread};
+use super::thread::Thread;
 use crate::error::Result;
 use crate::store::{Expiry, Store};
 
@@ -49,17 +49,18 @@ impl Keeper {
         self.retention.ttl.map_or(Expiry::Never, Expiry::After)
     }
 
-    /// Removes what has become old, after a put that wrote `head`.
+    /// Removes what has become old, after as many puts since the last sweep; answers whether the thread was swept.
     ///
     /// The put is done whatever becomes of this: what fails now is tried again by a later one.
-    pub(super) fn after_put(&self, thread: &Thread<'_>, head: &Head) {
-        let keep_last = self.retention.keep_last.filter(|most| head.record.puts_since_sweep >= most.get() as u64);
+    pub(super) fn after_put(&self, thread: &Thread<'_>, puts_since_sweep: u64) -> bool {
+        let keep_last = self.retention.keep_last.filter(|most| puts_since_sweep >= most.get() as u64);
         if let Some(most) = keep_last {
             let _ = sweep::sweep(thread, &|census| census.newest(most.get()).map(Some));
         }
         if self.retention.ttl.is_some() && self.puts.fetch_add(1, Ordering::Relaxed) % PUTS_PER_LOOK == 0 {
             let _ = self.look(thread.store);
         }
+        keep_last.is_some()
     }
 
     /// Looks at some threads, and removes those whose time is over; the next look goes on behind them.

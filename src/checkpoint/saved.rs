@@ -3,7 +3,7 @@
 //! What is held here are the store's own entries; they are taken apart when somebody asks, without a copy of the values.
 
 use super::Place;
-use super::content::{Content, Stored};
+use super::content::{Content, Stored, Trust};
 use super::layout::{self, WriteKey};
 use super::record::{self, CheckpointRecord, Typed, Version, WriteRecord};
 use crate::error::{Error, Result};
@@ -30,6 +30,7 @@ pub struct Saved {
     /// One for each channel of the record, in the same order.
     values: Vec<Option<Content>>,
     writes: Vec<Entry>,
+    trust: Trust,
 }
 
 /// What a [`Saved`] holds, borrowed from it.
@@ -107,12 +108,12 @@ impl Found {
     }
 
     /// Reads what lies beside the record.
-    pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>) -> Result<Saved> {
+    pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>, trust: Trust) -> Result<Saved> {
         let keys = self.channel_keys()?;
         let pairs: Vec<(Namespace<'_>, Key<'_>)> = keys.into_iter().map(|key| (thread.borrow(), key)).collect();
         let values = Content::load_all(view, thread, view.get_many(&pairs)?)?;
         let writes = self.write_entries(view, thread)?;
-        Ok(Saved { found: self, values, writes })
+        Ok(Saved { found: self, values, writes, trust })
     }
 
     /// The entries of the writes that wait on it.
@@ -143,12 +144,17 @@ impl Found {
             return Ok(None);
         };
         let Some(content) = Content::load(view, thread, row)? else { return Ok(None) };
-        Ok(self.read_content(channel, &content)?.is_some().then_some(content))
+        Ok(self.read_content(channel, &content, Trust::Memory)?.is_some().then_some(content))
     }
 
     /// The value that a channel of it holds, as it was stored.
-    pub(super) fn read_content<'c>(&self, channel: &str, content: &'c Content) -> Result<Option<Stored<'c>>> {
-        content.read().ok_or_else(|| self.corrupt(&format!("the value of channel {channel:?}")))
+    pub(super) fn read_content<'c>(
+        &self,
+        channel: &str,
+        content: &'c Content,
+        trust: Trust,
+    ) -> Result<Option<Stored<'c>>> {
+        content.read(trust).ok_or_else(|| self.corrupt(&format!("the value of channel {channel:?}")))
     }
 
     /// Namespace and id.
@@ -190,7 +196,7 @@ impl Saved {
         let mut values = Vec::with_capacity(versions.len());
         for ((channel, _), content) in versions.iter().zip(&self.values) {
             let Some(content) = content else { continue };
-            values.extend(self.found.read_content(channel, content)?.map(|value| (*channel, value)));
+            values.extend(self.found.read_content(channel, content, self.trust)?.map(|value| (*channel, value)));
         }
         Ok(Contents {
             parent_id,

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::census::{Census, Kept};
-use super::content::named_by;
+use super::content::{Trust, named_by};
 use super::layout;
 use super::thread::{Head, Thread};
 use crate::clock::Timestamp;
@@ -122,7 +122,7 @@ impl Census<'_> {
     /// The error that names the checkpoint of which something cannot be read.
     fn corrupt(&self, kept: &Kept<'_>) -> Result<Error> {
         for found in self.all().filter(|found| kept.contains(&found.place())) {
-            found.clone().load(self.view, &self.thread.namespace)?.contents()?;
+            found.clone().load(self.view, &self.thread.namespace, Trust::Nothing)?.contents()?;
         }
         Ok(Error::corrupt(format!("a value in thread {:?} cannot be read", self.thread.id)))
     }

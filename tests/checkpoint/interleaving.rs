@@ -24,13 +24,13 @@ struct Meeting {
     store: Arc<dyn Store>,
     calls: AtomicUsize,
     /// Before which call.
-    at: usize,
+    at: AtomicUsize,
     intruder: &'static Action,
 }
 
 impl Meeting {
     fn meet(&self) -> &dyn Store {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at.load(Ordering::SeqCst) {
             (self.intruder)(&*self.store, &Threads::new(self.store.clone()));
         }
         &*self.store
@@ -103,8 +103,11 @@ impl Store for Meeting {
     }
 }
 
-/// What the channel holds at a checkpoint: a long value that each one lengthens.
+/// What the channel holds at a checkpoint: a long value that each one lengthens, and a short one from 100 on.
 fn value(number: usize) -> Vec<u8> {
+    if number >= 100 {
+        return number.to_string().into_bytes();
+    }
     let noise = (0..30_000 + 700 * number).scan(1_u32, |state, _| {
         *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         Some(state.to_be_bytes()[0])
@@ -113,7 +116,7 @@ fn value(number: usize) -> Vec<u8> {
 }
 
 fn put(threads: &Threads, number: usize, parent: usize) -> Result<()> {
-    let (id, version, parent) = (format!("{number}"), format!("{number}"), format!("{parent}"));
+    let (id, version, parent) = (format!("{number:03}"), format!("{number}"), format!("{parent:03}"));
     let bytes = value(number);
     let mut new = checkpoint(&id, &[("a", Version::Text(&version), Some(&bytes))]);
     new.parent_id = Some(&parent);
@@ -129,7 +132,8 @@ fn happens(result: Result<()>) {
 const OPERATIONS: &[fn(&Threads) -> Result<()>] = &[
     |threads| put(threads, 8, 5),
     |threads| put(threads, 5, 4),
-    |threads| threads.put_writes(ROOT, "5", Task { id: "task", path: "" }, &[write(0, b"write")]),
+    |threads| put(threads, 108, 5),
+    |threads| threads.put_writes(ROOT, "005", Task { id: "task", path: "" }, &[write(0, b"write")]),
     |threads| threads.prune("thread", 1),
     |threads| threads.delete_runs(&["odd"]),
     |threads| threads.copy("thread", "copy"),
@@ -157,14 +161,23 @@ const INTRUDERS: &[&Action] = &[
 ];
 
 /// A thread of six checkpoints, with a snapshot behind the fourth and one behind the last.
-fn begin(store: &Arc<dyn Store>) {
-    let threads = Threads::new(store.clone());
+fn begin(store: &dyn Store, threads: &Threads) {
     for number in 0..6 {
-        happens(put(&threads, number, number.saturating_sub(1)));
+        happens(put(threads, number, number.saturating_sub(1)));
         if number == 3 || number == 5 {
             store.snapshot().expect("it is taken");
         }
     }
+}
+
+/// A saver that has put the thread, and remembers what it put, and the store that lets the intruder in before its call `at`.
+fn meeting(store: &Arc<dyn Store>, at: usize, intruder: &'static Action) -> (Threads, Arc<Meeting>) {
+    let (calls, never) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder });
+    let threads = Threads::new(meeting.clone());
+    begin(&**store, &threads);
+    meeting.at.store(meeting.calls.load(Ordering::SeqCst) + at, Ordering::SeqCst);
+    (threads, meeting)
 }
 
 /// Every checkpoint of a thread has the bytes that were put, and all that the thread's rows name is there.
@@ -185,17 +198,16 @@ fn assert_whole(store: &Arc<dyn Store>, thread_id: &str) {
 fn met(fresh: fn() -> Fresh, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
     let fresh = fresh();
     let store = fresh.store.clone();
-    begin(&store);
-    let meeting = Arc::new(Meeting { store: store.clone(), calls: AtomicUsize::new(0), at, intruder });
+    let (threads, meeting) = meeting(&store, at, intruder);
 
-    let result = operation(&Threads::new(meeting.clone()));
+    let result = operation(&threads);
 
     assert!(matches!(result, Ok(()) | Err(Error::Conflict(_))), "{result:?}");
     assert_whole(&store, "thread");
     assert_whole(&store, "copy");
     happens(Threads::new(store.clone()).prune("thread", 1));
     assert_eq!(keys(&*store, "thread", "chunk:"), named_chunks(&*store, "thread"));
-    meeting.calls.load(Ordering::SeqCst) > at
+    meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst)
 }
 
 #[test]
@@ -215,13 +227,11 @@ fn a_put_that_meets_a_sweep_is_there_afterwards() {
     let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
     for (fresh, at) in ENGINES.iter().flat_map(|fresh| (0..10).map(move |at| (fresh(), at))) {
         let store = fresh.store.clone();
-        begin(&store);
-        let meeting = Arc::new(Meeting { store: store.clone(), calls: AtomicUsize::new(0), at, intruder });
+        let (threads, _) = meeting(&store, at, intruder);
 
-        put(&Threads::new(meeting.clone()), 8, 4).expect("it is put");
+        put(&threads, 8, 4).expect("it is put");
 
-        let threads = Threads::new(store);
-        let saved = read(&threads, ROOT, Some("8"));
+        let saved = read(&threads, ROOT, Some("008"));
         assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(8))]);
     }
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import secrets
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -388,7 +388,7 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
             The version, greater as text than every one before it.
         """
         number = int(current.split(".")[0]) if isinstance(current, str) else int(current or 0)
-        return f"{number + 1:032}.{secrets.token_hex(8)}"
+        return f"{number + 1:032}.{os.urandom(8).hex()}"
 
     async def aput(
         self,
