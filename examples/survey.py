@@ -1,32 +1,44 @@
 """Survey a folder of documents with several agents, and see what a swarmstate store does for them.
 
     python examples/survey.py [folder] [--store URL]
+    python examples/survey.py --resume SURVEY [--store URL]
 
 A planner groups the files, one reader for each group reads them at the same time, a counter adds up, a writer reports.
 On the way the survey
 
-1. is interrupted: the reader of the largest group asks before it begins, while the other readers finish;
-2. resumes from its checkpoint, as another process would: readers that had finished do not run again;
-3. goes back in time and writes another report, with another emphasis, from the same notes;
-4. prints what changed in the store between two snapshots.
+1. is killed: its first process ends itself with SIGKILL when half of the readers have finished, others are in the
+   middle of their work, and the reader of the largest group has asked whether it may begin;
+2. resumes in a new process, which opens the same file: readers that had finished do not run again;
+3. is answered, and goes on from the interrupt;
+4. goes back in time and writes another report, with another emphasis, from the same notes;
+5. prints what changed in the store between two snapshots.
+
+State lies in target/survey.db, in the project's folder, unless --store names another store; in memory, where state ends
+with its process, nothing is killed. Each run is a survey of its own, and the last ten stay in the store. One that was
+stopped, by whatever, goes on with --resume.
 
 No network and no model: what a reader finds is counting and pattern matching; put your own agents in its place. The
 folder is this project's own documents and sources, unless you name another. Exit codes: 0 done, 1 nothing to read,
-2 wrong arguments.
+2 wrong arguments, 3 a process of the survey did not end as it should.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import operator
-import re
+import os
+import signal
+import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
+from urllib.parse import quote
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
@@ -34,37 +46,26 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Send, interrupt
 
 import swarmstate as ss
+from surveying.notes import (
+    COUNTS,
+    PROJECT,
+    SUFFIXES,
+    Note,
+    counts_of,
+    files,
+    find_files,
+    format_table,
+    group_files,
+    largest,
+    take_notes,
+    write_report,
+)
 from swarmstate.integrations.langgraph import SwarmStateSaver
 
-PROJECT = Path(__file__).resolve().parent.parent
-PROJECT_PARTS = ("README.md", "docs", "src", "python")
-SUFFIXES = {".md", ".py", ".pyi", ".rs", ".rst", ".toml", ".txt"}
-LEFT_OUT = re.compile(r"\.|(?:__pycache__|node_modules|target)$")
-COUNTS = ("files", "lines", "words", "headings", "definitions", "marks")
-
-HEADING = re.compile(r"^#{1,6} +(.+?)\s*#*$", re.MULTILINE)
-DEFINITION = re.compile(
-    r"^\s*(?:pub(?:\([^)]*\))? +)?(?:async +|const +|unsafe +)*(?:def|class|fn|struct|enum|trait) +(\w+)", re.MULTILINE
-)
-MARK = re.compile(r"\b(?:TODO|FIXME|XXX)\b.*")
-CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-DOC_COMMENT = re.compile(r"^\s*//[/!] ?(.*)$", re.MULTILINE)
-DOCSTRING = re.compile(r'"""(.+?)(?:\n\s*\n|""")', re.DOTALL)
-LONG_WORD = re.compile(r"[a-z]{5,}")
-SENTENCE = re.compile(r"(?<!\S)(?!Args:|Returns:|Raises:)[A-Z][^.!?|]{30,300}[.!?](?=\s|$)")
-
-
-class Note(TypedDict):
-    """What a reader found in one file."""
-
-    path: str
-    group: str
-    lines: int
-    words: int
-    headings: list[str]
-    definitions: list[str]
-    marks: list[str]
-    sentences: list[str]
+DEFAULT_FILE = PROJECT / "target" / "survey.db"
+# A survey that ends before it drops its snapshot leaves it behind; the bound keeps such from adding up.
+DEFAULT_STORE = f"sqlite:///{quote(str(DEFAULT_FILE))}?max_history=20"
+KEPT_SURVEYS = 10
 
 
 class Survey(TypedDict, total=False):
@@ -96,21 +97,21 @@ class Agents:
     folder: Path
     survey_id: str
 
+    @property
+    def config(self) -> RunnableConfig:
+        return {"configurable": {"thread_id": self.survey_id}}
+
     def plan(self, state: Survey) -> Survey:
         """Groups the files by folder."""
-        groups: dict[str, list[str]] = {}
-        for path in find_files(self.folder):
-            name = path.relative_to(self.folder)
-            groups.setdefault(name.parent.as_posix(), []).append(name.as_posix())
-        return {"groups": groups}
+        return {"groups": group_files(self.folder)}
 
     def assign(self, state: Survey) -> list[Send]:
-        """Sends one reader to each group; the reader of the largest must ask."""
+        """Sends one reader to each group, the largest group's first: that reader must ask."""
         groups = state["groups"]
-        largest = max(groups, key=lambda group: len(groups[group]))
+        first = largest(groups)
         return [
-            Send("read", Assignment(group=group, paths=paths, must_ask=group == largest))
-            for group, paths in groups.items()
+            Send("read", Assignment(group=group, paths=groups[group], must_ask=group == first))
+            for group in (first, *(group for group in groups if group != first))
         ]
 
     def read(self, state: Assignment) -> Survey:
@@ -124,10 +125,17 @@ class Agents:
             interrupt({"group": group, "files": len(state["paths"])})
         notes = [take_notes(self.folder, path, group) for path in state["paths"]]
         for note in notes:
-            self.store.set(f"{self.survey_id}/notes", note["path"], dict(note))
-            for name, count in counts_of(note).items():
-                self.store.increment(f"{self.survey_id}/totals", name, count)
+            self.keep(note)
         return {"notes": notes}
+
+    def keep(self, note: Note) -> None:
+        """Stores a note and counts it: both or neither, and once, however often its reader runs."""
+        # A reader that is killed before LangGraph has stored what it returned runs again, and finds its notes here.
+        with contextlib.suppress(ss.ConflictError), self.store.batch() as batch:
+            batch.require(f"{self.survey_id}/notes", note["path"], 0)
+            batch.set(f"{self.survey_id}/notes", note["path"], dict(note))
+            for name, count in counts_of(note).items():
+                batch.increment(f"{self.survey_id}/totals", name, count)
 
     def count(self, state: Survey) -> Survey:
         """Collects what all readers counted."""
@@ -141,8 +149,79 @@ class Agents:
         """How often each reader was started."""
         return dict(self.store.items(f"{self.survey_id}/started"))
 
+    def unread(self) -> dict[str, list[str]]:
+        """The groups that have files without a note."""
+        noted = set(self.store.keys(f"{self.survey_id}/notes"))
+        return {group: paths for group, paths in group_files(self.folder).items() if not noted.issuperset(paths)}
 
-def build_graph(agents: Agents) -> Graph:
+
+class Kill:
+    """Ends its own process halfway, with SIGKILL: nothing is flushed, closed or cleaned up.
+
+    It strikes as soon as the checkpoint holds what half of the readers returned and the question of another one, while
+    yet others are in the middle of their work. To be hit there however fast the machine is, those wait for it.
+    """
+
+    # Readers and the writes of what they return share a pool of threads; some are left for the writes.
+    THREADS = 32
+    HELD_READERS = 24
+    PATIENCE_SECONDS = 60.0
+
+    def __init__(self, groups: dict[str, list[str]]) -> None:
+        first = largest(groups)
+        others = [group for group in groups if group != first]
+        self.wanted = len(groups) // 2
+        self.held = {groups[group][-1] for group in others[self.wanted :][: self.HELD_READERS]}
+        self.seen: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def see(self, event: Literal["stored", "asked", "held"]) -> None:
+        with self.lock:
+            self.seen[event] += 1
+            if self.seen["stored"] >= self.wanted and self.seen["asked"] and self.seen["held"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def hold(self) -> None:
+        """Waits for the end; if it does not come, since another reader failed, the reader goes on."""
+        self.see("held")
+        threading.Event().wait(self.PATIENCE_SECONDS)
+
+
+@dataclass(frozen=True)
+class DoomedAgents(Agents):
+    """Agents whose process will be killed while some of the readers stand before their last note."""
+
+    kill: Kill
+
+    @property
+    def config(self) -> RunnableConfig:
+        return {**super().config, "max_concurrency": self.kill.THREADS}
+
+    def keep(self, note: Note) -> None:
+        if note["path"] in self.kill.held:
+            self.kill.hold()
+        super().keep(note)
+
+
+class DoomedSaver(SwarmStateSaver):
+    """A saver that tells a kill what is stored."""
+
+    def __init__(self, store: ss.Store, kill: Kill) -> None:
+        super().__init__(store)
+        self.kill = kill
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        super().put_writes(config, writes, task_id, task_path)
+        channels = {channel for channel, _ in writes}
+        if "notes" in channels:
+            self.kill.see("stored")
+        elif "__interrupt__" in channels:
+            self.kill.see("asked")
+
+
+def build_graph(agents: Agents, saver: SwarmStateSaver) -> Graph:
     """Puts the agents together. The one line that is swarmstate's is the last."""
     builder = StateGraph(Survey)
     builder.add_node("plan", agents.plan)
@@ -154,97 +233,7 @@ def build_graph(agents: Agents) -> Graph:
     builder.add_edge("read", "count")
     builder.add_edge("count", "write")
     builder.add_edge("write", END)
-    return builder.compile(checkpointer=SwarmStateSaver(agents.store))
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The documents and sources below a folder, in order; hidden and built ones left out."""
-    starts = [folder / part for part in PROJECT_PARTS] if folder == PROJECT else [folder]
-    found = (path for start in starts for path in ([start] if start.is_file() else start.rglob("*")))
-    texts = (path for path in found if path.suffix in SUFFIXES and path.is_file())
-    return sorted(path for path in texts if not any(map(LEFT_OUT.match, path.relative_to(folder).parts)))
-
-
-def take_notes(folder: Path, path: str, group: str) -> Note:
-    """Reads one file."""
-    text = (folder / path).read_text(encoding="utf-8", errors="replace")
-    is_document = Path(path).suffix in {".md", ".rst", ".txt"}
-    return Note(
-        path=path,
-        group=group,
-        lines=len(text.splitlines()),
-        words=len(text.split()),
-        headings=HEADING.findall(CODE_BLOCK.sub("", text)) if is_document else [],
-        definitions=[] if is_document else DEFINITION.findall(text),
-        marks=[mark.strip() for mark in MARK.findall(text)],
-        sentences=key_sentences(CODE_BLOCK.sub("", text) if is_document else documentation(text), most=3),
-    )
-
-
-def documentation(source: str) -> str:
-    """The prose in a source file: doc comments, and the first paragraphs of docstrings."""
-    return "\n".join([*DOC_COMMENT.findall(source), *DOCSTRING.findall(source)])
-
-
-def key_sentences(prose: str, most: int) -> list[str]:
-    """The sentences that hold the most frequent words of their text, best first."""
-    paragraphs = (" ".join(block.split()) for block in re.split(r"\n\s*\n|^#.*$", prose, flags=re.MULTILINE))
-    sentences = [sentence for block in paragraphs for sentence in SENTENCE.findall(block)]
-    frequency = Counter(word for sentence in sentences for word in LONG_WORD.findall(sentence.lower()))
-
-    def weight(sentence: str) -> float:
-        words = LONG_WORD.findall(sentence.lower())
-        return sum(frequency[word] for word in words) / (len(words) + 4)
-
-    return sorted(dict.fromkeys(sentences), key=weight, reverse=True)[:most]
-
-
-def counts_of(note: Note) -> dict[str, int]:
-    """What one file adds to the totals."""
-    lists = {name: len(note[name]) for name in ("headings", "definitions", "marks")}
-    return {"files": 1, "lines": note["lines"], "words": note["words"], **lists}
-
-
-def write_report(notes: list[Note], totals: dict[str, int], emphasis: str) -> str:
-    """The report on what the emphasis is on."""
-    chosen = open_points(notes) if emphasis == "open points" else overview(notes, totals)
-    return "\n".join([f"Emphasis: {emphasis}", "", *chosen])
-
-
-def overview(notes: list[Note], totals: dict[str, int]) -> Iterator[str]:
-    """What was counted, then the largest files, each with the sentence that says most."""
-    groups: dict[str, Counter[str]] = {}
-    for note in notes:
-        groups.setdefault(note["group"], Counter()).update(counts_of(note))
-    rows = [(group, *(counts[name] for name in COUNTS)) for group, counts in groups.items()]
-    yield from format_table(("folder", *COUNTS), [*rows, ("all", *(totals[name] for name in COUNTS))])
-    yield ""
-    for note in sorted(notes, key=lambda note: note["words"], reverse=True)[:6]:
-        yield f"{note['path']} ({note['lines']} lines)"
-        told = note["sentences"] or [f"defines {', '.join(note['definitions'])}" if note["definitions"] else "no prose"]
-        yield textwrap.shorten(told[0], 110, initial_indent="  ", placeholder=" …")
-
-
-def open_points(notes: list[Note]) -> Iterator[str]:
-    """The marks that somebody left, and the files without a word of prose."""
-    marks = [
-        f"{note['path']}: {textwrap.shorten(mark, 80, placeholder=' …')}" for note in notes for mark in note["marks"]
-    ]
-    yield f"Marks left in the text: {len(marks)}"
-    yield from (f"  {mark}" for mark in marks[:8])
-    silent = [note["path"] for note in notes if not note["sentences"]]
-    yield f"Files without a sentence: {len(silent)}"
-    yield from (f"  {path}" for path in silent[:8])
-
-
-def format_table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str]:
-    """Lines of aligned columns: names to the left, numbers to the right."""
-    lines = [header, *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return [
-        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
-    ]
+    return builder.compile(checkpointer=saver)
 
 
 class Progress:
@@ -264,15 +253,18 @@ class Progress:
             print("\r\x1b[K", end="", flush=True)
 
 
-def run(graph: Graph, given: Survey | Command[Any] | None, config: RunnableConfig, progress: Progress) -> Any:
+def run(graph: Graph, given: Survey | Command[Any] | None, config: RunnableConfig) -> Any:
     """Runs the graph until it ends or is interrupted; returns what it asks, if it asks."""
-    question = None
-    for step in graph.stream(given, config, stream_mode="updates"):
+    question, progress = None, Progress()
+    # `sync`: the checkpoint that assigns the readers is stored before the first of them starts. By default LangGraph
+    # writes it beside them; a process killed before it is there would forget which of them had finished.
+    for step in graph.stream(given, config, stream_mode="updates", durability="sync"):
         if step.get("__metadata__", {}).get("cached"):
             continue  # a task whose writes the checkpoint holds: it is replayed, not run
         for node, update in step.items():
             if node == "__interrupt__":
                 question = update[0].value
+                progress.tell(f"the reader of {question['group']} asks")
             elif node == "read":
                 progress.tell(f"read {files(len(update['notes']))} in {update['notes'][0]['group']}")
             else:
@@ -281,37 +273,124 @@ def run(graph: Graph, given: Survey | Command[Any] | None, config: RunnableConfi
     return question
 
 
-def survey(store: ss.Store, folder: Path) -> None:
-    """Surveys a folder, with an interrupt, another branch and a comparison on the way."""
-    agents = Agents(store, folder, f"survey-{store.increment('surveys', 'last')}")
-    config: RunnableConfig = {"configurable": {"thread_id": agents.survey_id}}
-    progress = Progress()
+def start_or_go_on(graph: Graph, config: RunnableConfig) -> Any:
+    """Runs the graph from its last checkpoint, or from the start if it has none; returns what it asks."""
+    return run(graph, None if graph.get_state(config).created_at else {"emphasis": "overview"}, config)
 
-    print_title("Reading, until a reader asks")
-    graph = build_graph(agents)
-    question = run(graph, {"emphasis": "overview"}, config, progress)
-    paused = store.snapshot()
+
+def finished_readers(graph: Graph, config: RunnableConfig) -> list[str]:
+    """The groups whose readers will not run again, since the checkpoint holds what they returned."""
+    results = [task.result for task in graph.get_state(config).tasks if task.name == "read" and task.result]
+    return [result["notes"][0]["group"] for result in results]
+
+
+def begin(store: ss.Store, folder: Path) -> str:
+    """Gives a survey its name, and removes the one that is too old to be kept."""
+    number = store.increment("surveys", "last")
+    store.set("surveys", f"survey-{number}", str(folder))
+    old = f"survey-{number - KEPT_SURVEYS}"
+    if store.delete("surveys", old):
+        SwarmStateSaver(store).delete_thread(old)
+        for namespace in store.namespaces(prefix=f"{old}/"):
+            store.delete_namespace(namespace)
+    return f"survey-{number}"
+
+
+def why_not_killed(store: ss.Store, groups: dict[str, list[str]]) -> str | None:
+    """Why a process that reads these groups cannot be killed halfway and resumed."""
+    if not store.capabilities.persistent:
+        return "state in memory ends with its process"
+    if len(groups) < 3:
+        return f"that takes three readers, one finished, one at work and one that asks, and there are {len(groups)}"
+    return None
+
+
+def read_until_killed(agents: Agents) -> int:
+    """Reads, and returns only if a kill does not come; the exit code."""
+    kill = Kill(agents.unread())
+    doomed = DoomedAgents(agents.store, agents.folder, agents.survey_id, kill)
+    start_or_go_on(build_graph(doomed, DoomedSaver(agents.store, kill)), doomed.config)
+    print("The kill did not come: the readers were not halfway at any moment.", file=sys.stderr)
+    return 3
+
+
+def kill_and_resume(agents: Agents, url: str) -> int:
+    """Surveys in two processes, of which the first is killed; returns the exit code."""
+    print_title("Reading in a process that will be killed")
+    process = start_process("--store", url, "--resume", agents.survey_id, "--kill-halfway")
+    Progress().finish()  # the line that the killed process could not end
+    if process.returncode != -signal.SIGKILL:
+        print(f"The first process was to end by SIGKILL, but ended with status {process.returncode}.", file=sys.stderr)
+        return 3
+    print_what_is_left(agents)
+    print_title("Resuming in a new process")
+    resumed = start_process("--store", url, "--resume", agents.survey_id)
+    return 3 if resumed.returncode else 0
+
+
+def start_process(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs this program anew, on the same terminal."""
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, __file__, *arguments], check=False)
+
+
+def print_what_is_left(agents: Agents) -> None:
+    """Prints what the file holds of a process that was killed."""
+    graph = build_graph(agents, SwarmStateSaver(agents.store))
+    state, started = graph.get_state(agents.config), agents.started()
+    finished = finished_readers(graph, agents.config)
+    asking = [item.value["group"] for item in state.interrupts]
+    at_work = [group for group in started if group not in finished and group not in asking]
+    print(f"Killed by SIGKILL after {len(finished)} of {len(state.tasks)} readers.")
+    for what, groups in ("finished", finished), ("asking", asking), ("at work", at_work):
+        print(textwrap.fill(f"{what}: {', '.join(groups)}", 118, initial_indent="  ", subsequent_indent="    "))
+
+
+def go_on(agents: Agents) -> int:
+    """Surveys on from wherever the survey stands, with an interrupt, another branch and a comparison on the way."""
+    graph = build_graph(agents, SwarmStateSaver(agents.store))
+    finished = finished_readers(graph, agents.config)
+    question = start_or_go_on(graph, agents.config)
+    if finished:
+        starts = sum(agents.started()[group] for group in finished)
+        print(f"Readers that had finished before: {len(finished)}; times that they were started, in all: {starts}.")
+    paused = agents.store.snapshot()
+    if question:
+        answer(agents, question)
+    print_title("Report")
+    print(graph.get_state(agents.config).values["report"])
+    travel_back(agents, graph)
+    later = agents.store.snapshot()
+    print_title("What changed in the store since the reader asked" if question else "What changed in the store")
+    print_difference(later, paused)
+    for snapshot in paused, later:
+        agents.store.drop_snapshot(snapshot.id)
+    return 0
+
+
+def answer(agents: Agents, question: dict[str, Any]) -> None:
+    """Resumes the graph from its interrupt."""
     print(f"Asked: may I read {files(question['files'])} in {question['group']}? Answered: yes.")
-
-    print_title("Resuming from the checkpoint")
+    print_title("Resuming from the interrupt")
+    before = agents.started()
     # A graph that was built anew, on a saver that was made anew, finds all it needs in the store.
-    graph = build_graph(agents)
-    run(graph, Command(resume=True), config, progress)
-    once = [group for group, count in agents.started().items() if count == 1]
-    print(f"Readers that had finished and were not run again: {len(once)}; run again: {question['group']}.")
-    print_title("First report")
-    print(graph.get_state(config).values["report"])
+    graph = build_graph(agents, SwarmStateSaver(agents.store))
+    run(graph, Command(resume=True), agents.config)
+    again = [group for group, count in agents.started().items() if count > before[group]]
+    print(
+        f"Readers that had finished and were not run again: {len(before) - len(again)}; run again: {', '.join(again)}."
+    )
 
+
+def travel_back(agents: Agents, graph: Graph) -> None:
+    """Writes another report from the checkpoint before the first one."""
     print_title("Back in time: the same notes, another emphasis")
     started = sum(agents.started().values())
-    before_writing = next(past for past in graph.get_state_history(config) if past.next == ("write",))
+    before_writing = next(past for past in graph.get_state_history(agents.config) if past.next == ("write",))
     branch = graph.update_state(before_writing.config, {"emphasis": "open points"}, as_node="count")
-    run(graph, None, branch, progress)
-    print(graph.get_state(config).values["report"])
+    run(graph, None, branch)
+    print(graph.get_state(agents.config).values["report"])
     print(f"\nReaders that ran for this report: {sum(agents.started().values()) - started}.")
-
-    print_title("What changed in the store since the reader asked")
-    print_difference(store.snapshot(), paused)
 
 
 def print_difference(later: ss.Snapshot, base: ss.Snapshot) -> None:
@@ -324,33 +403,67 @@ def print_difference(later: ss.Snapshot, base: ss.Snapshot) -> None:
     print("\n".join(format_table(("namespace", *kinds), rows)))
 
 
-def files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
-
-
 def print_title(title: str) -> None:
-    print(f"\n{title}\n{'-' * len(title)}")
+    print(f"\n{title}\n{'-' * len(title)}", flush=True)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Reads the arguments; returns the exit code."""
+def main() -> int:
+    """Reads the arguments, opens the store; returns the exit code."""
     parser = argparse.ArgumentParser(description="Survey a folder of documents with several agents.")
     parser.add_argument("folder", nargs="?", type=Path, default=PROJECT, help="default: this project")
-    parser.add_argument("--store", default="memory:", metavar="URL", help="default: %(default)s")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--store", default=DEFAULT_STORE, metavar="URL", help="default: %(default)s")
+    parser.add_argument("--resume", metavar="SURVEY", help="go on with a survey of the store that was stopped")
+    parser.add_argument("--kill-halfway", action="store_true", help="end this very process with SIGKILL, to be resumed")
+    options = parser.parse_args()
     folder = options.folder.resolve()
     if not folder.is_dir():
         parser.error(f"{options.folder} is not a folder")
     if not find_files(folder):
         print(f"{parser.prog}: nothing to read in {options.folder}: no {' '.join(sorted(SUFFIXES))}", file=sys.stderr)
         return 1
+    if options.store == DEFAULT_STORE:
+        DEFAULT_FILE.parent.mkdir(exist_ok=True)
     try:
         store = ss.open(options.store)
     except ss.Error as error:
         parser.error(f"argument --store: {error}")
     with store:
-        survey(store, folder)
-    return 0
+        if options.resume:
+            return resume(store, options, parser)
+        return start(store, folder, options, parser)
+
+
+def start(store: ss.Store, folder: Path, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Makes a survey; returns the exit code."""
+    reason = why_not_killed(store, group_files(folder))
+    if reason and options.kill_halfway:
+        parser.error(f"argument --kill-halfway: {reason}")
+    agents = Agents(store, folder, begin(store, folder))
+    print(f"{agents.survey_id} of {folder}\nin {store!r}")
+    if options.kill_halfway:
+        return read_until_killed(agents)
+    if not reason:
+        print(f"If anything stops it, --resume {agents.survey_id} goes on.")
+        return kill_and_resume(agents, options.store)
+    print(f"It is not killed and resumed on the way: {reason}.")
+    print_title("Reading, until a reader asks")
+    return go_on(agents)
+
+
+def resume(store: ss.Store, options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Goes on with a survey; returns the exit code."""
+    folder = store.get("surveys", options.resume)
+    if not isinstance(folder, str):
+        known = ", ".join(store.keys("surveys", prefix="survey-")) or "none"
+        parser.error(f"argument --resume: the store has no survey {options.resume!r}; it has {known}")
+    if not Path(folder).is_dir():
+        parser.error(f"argument --resume: the folder of {options.resume}, {folder}, is gone")
+    agents = Agents(store, Path(folder), options.resume)
+    if options.kill_halfway:
+        if reason := why_not_killed(store, agents.unread()):
+            parser.error(f"argument --kill-halfway: {reason}")
+        return read_until_killed(agents)
+    return go_on(agents)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ locked=()
 if [[ -n ${CI:-} ]]; then locked=(--locked); fi
 
 # What Rust tests build: every engine, without Python, which a test program cannot link.
+# shellcheck disable=SC2034
 engines=(--no-default-features --features sqlite)
 
 die() {

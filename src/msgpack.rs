@@ -2,7 +2,12 @@
 //!
 //! The format is <https://github.com/msgpack/msgpack/blob/master/spec.md>; [`marker`] and [`Reader::item`] are the only place that
 //! knows its marker bytes. Nothing here recurses, and nothing is allocated by what a header promises: an array or a map whose
-//! count exceeds the bytes that remain is malformed at its header. Knows nothing of Python; `py/codec.rs` builds on it.
+//! count exceeds the bytes that remain is malformed at its header. Knows nothing of Python; `py/codec.rs` builds on it. JSON is
+//! `msgpack/json.rs`'s.
+
+mod json;
+
+pub use json::{BadJson, from_json, to_json, write_json_string};
 
 /// The deepest nesting that a value may have; a list inside a list is two levels.
 pub const MAX_DEPTH: usize = 256;
@@ -57,6 +62,13 @@ pub struct Malformed {
     pub offset: usize,
     /// What is wrong with it, one clause.
     pub what: &'static str,
+}
+
+impl Malformed {
+    /// Whether the bytes only end too early, so that more of them might be well formed.
+    pub fn is_cut_off(&self) -> bool {
+        self.what == ENDS_EARLY || self.what == PROMISES_MORE
+    }
 }
 
 /// A well-formed item that Python's codec does not carry.

@@ -40,6 +40,11 @@ impl Kind {
             Self::Json => "json",
         }
     }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Integer, Self::String, Self::Bytes, Self::Json].into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 impl fmt::Display for Kind {

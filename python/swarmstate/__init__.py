@@ -24,6 +24,8 @@ from swarmstate._core import (
     Store,
     copy,
     dumps,
+    export,
+    import_,
     loads,
     open,
 )
@@ -61,6 +63,8 @@ __all__ = [
     "WrongTypeError",
     "copy",
     "dumps",
+    "export",
+    "import_",
     "loads",
     "open",
 ]

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
 
+from _typeshed import SupportsRead, SupportsWrite
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
@@ -14,10 +15,13 @@ __all__ = [
     "Entry",
     "Outcome",
     "Snapshot",
+    "SqliteStore",
     "Store",
     "Threads",
     "copy",
     "dumps",
+    "export",
+    "import_",
     "loads",
     "open",
 ]
@@ -34,6 +38,12 @@ class _Diff(TypedDict):
     added: _Pairs
     removed: _Pairs
     changed: _Pairs
+
+class _Imported(TypedDict):
+    entries: int
+    expired: int
+
+_Path: TypeAlias = str | os.PathLike[str]
 
 # LangGraph's values are serialized before they come here: (form, bytes).
 _Serialized: TypeAlias = tuple[str, bytes]
@@ -317,6 +327,24 @@ class Store:
             UnsupportedError: It is of another engine; `copy` it into an empty store instead.
             NotFoundError: It was dropped, and its engine keeps no dropped ones.
         """
+    def diff(self, base: Snapshot) -> _Diff:
+        """Tell what happened from a snapshot to this moment, without taking another one.
+
+        It reads both sides whole; the `diff` of two snapshots costs what changed.
+
+        Args:
+            base: The snapshot to compare with, of any store.
+
+        Returns:
+            {"added": [...], "removed": [...], "changed": [...]}, as `Snapshot.diff`.
+
+        Example:
+            >>> store = Store()
+            >>> base = store.snapshot()
+            >>> revision = store.set("n", "k", 1)
+            >>> store.diff(base)["added"]
+            [('n', 'k')]
+        """
     def history(self) -> list[Snapshot]:
         """List the snapshots that the store retains.
 
@@ -373,9 +401,9 @@ class Store:
 class SqliteStore(Store):
     """A store in one SQLite file, shared by any number of threads and processes of one machine.
 
-    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads run
-    while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was forked
-    while the file was open every use of it raises InvalidError.
+    It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads
+    run while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was
+    forked while the file was open every use of it raises InvalidError.
 
     Args:
         path: The file, a str or a path; it is made if it is not there, readable by its owner alone.
@@ -451,6 +479,19 @@ class Entry:
     @property
     def size_bytes(self) -> int:
         """The length of the value, in bytes of msgpack."""
+    def to_json(self) -> str:
+        r"""Show the entry as one line of JSON, the way an export writes it.
+
+        Returns:
+            An object with namespace, key, kind, value, revision, created_at, updated_at and expires_at. A value that
+            JSON cannot hold exactly stands there as "msgpack", the base64 of its bytes, instead of as "value".
+
+        Example:
+            >>> store = Store()
+            >>> revision = store.set("n", "k", b"\xff")
+            >>> store.entry("n", "k").to_json()[:58]
+            '{"namespace":"n","key":"k","kind":"bytes","msgpack":"xAH/"'
+        """
 
 @final
 class Batch:
@@ -767,8 +808,9 @@ class Clock:
 def open(url: str) -> Store:
     """Open the store that a URL names.
 
-    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
-    by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
+    `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
+    `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
+    the engine's class by name.
 
     Args:
         url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
@@ -809,6 +851,78 @@ def copy(source: Store | Snapshot, target: Store, *, progress: Callable[[int, in
         >>> revision = source.set("n", "k", 1)
         >>> copy(source, target)
         1
+    """
+
+def export(
+    source: Store | Snapshot,
+    file: _Path | SupportsWrite[bytes],
+    *,
+    format: Literal["msgpack", "jsonl"] = "msgpack",
+    progress: Callable[[int, int], object] | None = None,
+) -> int:
+    """Write everything that a store or a snapshot holds to a file, as it stands at one moment.
+
+    A path is written whole or not at all: the new file takes its place, with mode 0600, when it is complete. Other
+    threads run meanwhile.
+
+    Args:
+        source: A Store or a Snapshot.
+        file: A path, or a file that is open for writing bytes.
+        format: "msgpack", or "jsonl" for lines of JSON.
+        progress: Called as progress(done, total) after every thousand entries and at the end; an exception from it ends
+            the export.
+
+    Returns:
+        How many entries were written.
+
+    Raises:
+        InvalidError: `format` is unknown.
+        CorruptError: A value that another program stored is not msgpack.
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import io
+        >>> store, file = Store(), io.BytesIO()
+        >>> revision = store.set("n", "k", 1)
+        >>> export(store, file, format="jsonl")
+        1
+        >>> file.getvalue().splitlines()[-1]
+        b'{"entries":1}'
+    """
+
+def import_(
+    file: _Path | SupportsRead[bytes], target: Store, *, progress: Callable[[int, int], object] | None = None
+) -> _Imported:
+    """Write everything that an export holds into a store, into namespaces that do not exist there yet.
+
+    The file is read to its end before anything is written, so a bad one changes nothing. Values, kinds and expiries
+    stay as they are; revisions and times are the store's own. Other threads run meanwhile.
+
+    Args:
+        file: A path, or a file that is open for reading bytes; what comes from the latter is kept in a
+            temporary file meanwhile.
+        target: The store to write to.
+        progress: Called as progress(done, total) after each batch of entries; an exception from it ends the import.
+
+    Returns:
+        {"entries": how many were written, "expired": how many were left out, since their time had come}.
+
+    Raises:
+        InvalidError: It is no whole export; the message names the record that is wrong. Nothing is written.
+        TooLargeError: A record or a value is above the limit; nothing is written.
+        ConflictError: A namespace of the export exists in the target; nothing is written.
+        OSError: The file cannot be read; nothing is written.
+        Exception: Any other error leaves in the target what was written by then: delete that and repeat. So does
+            ConflictError where another writer makes one of the namespaces meanwhile, whose entries stay.
+
+    Example:
+        >>> import io
+        >>> source, target, file = Store(), Store(), io.BytesIO()
+        >>> revision = source.set("n", "k", 1)
+        >>> written = export(source, file)
+        >>> position = file.seek(0)
+        >>> import_(file, target)
+        {'entries': 1, 'expired': 0}
     """
 
 def dumps(obj: _Storable, /) -> bytes:

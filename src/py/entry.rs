@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::codec;
+use super::error::OrRaise;
+use crate::transfer;
 use crate::value::Entry;
 
 /// One key with its value and everything the store knows about it.
@@ -79,6 +81,21 @@ impl PyEntry {
     #[getter]
     fn size_bytes(&self) -> usize {
         self.entry.value().len()
+    }
+
+    /// Show the entry as one line of JSON, the way an export writes it.
+    ///
+    /// Returns:
+    ///     An object with namespace, key, kind, value, revision, created_at, updated_at and expires_at. A value that
+    ///     JSON cannot hold exactly stands there as "msgpack", the base64 of its bytes, instead of as "value".
+    ///
+    /// Example:
+    ///     >>> store = Store()
+    ///     >>> revision = store.set("n", "k", b"\xff")
+    ///     >>> store.entry("n", "k").to_json()[:58]
+    ///     '{"namespace":"n","key":"k","kind":"bytes","msgpack":"xAH/"'
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        transfer::entry_to_json(self.namespace.to_str(py)?, &self.entry).or_raise()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -17,6 +17,7 @@ mod open;
 mod snapshot;
 mod sqlite;
 mod store;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -50,4 +51,6 @@ mod _core {
     use super::sqlite::PySqliteStore;
     #[pymodule_export]
     use super::store::PyStore;
+    #[pymodule_export]
+    use super::transfer::{export, import_};
 }

@@ -17,8 +17,9 @@ use crate::waiting::Waiting;
 
 /// Open the store that a URL names.
 ///
-/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, `sqlite:////var/lib/state.db` one
-/// by its absolute path. Names are percent-decoded. The query takes the options of the engine's class by name.
+/// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
+/// `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
+/// the engine's class by name.
 ///
 /// Args:
 ///     url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
@@ -102,7 +103,7 @@ impl From<Error> for Stop {
 }
 
 /// What a detached thread reads of `source`, which is a Store or a Snapshot.
-fn reader(py: Python<'_>, source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
+pub(super) fn reader(py: Python<'_>, source: Argument<'_, '_>) -> PyResult<Arc<dyn Reader>> {
     if let Ok(store) = source.cast::<PyStore>() {
         let store = store.get().engine().with_waiting(Waiting::plainly());
         return py.detach(|| store.view()).or_raise();

@@ -11,7 +11,7 @@ use super::entry::PyEntry;
 use super::error::OrRaise;
 use super::store::{self, PyStore};
 use crate::key::Namespace;
-use crate::store::{Range, Reader, Snapshot};
+use crate::store::{Diff, Range, Reader, Snapshot};
 use crate::transfer;
 
 /// A frozen, read-only copy of a whole store at a moment in time, taken by Store.snapshot.
@@ -175,12 +175,7 @@ impl PySnapshot {
     ///     {'added': [('n', 'k')], 'removed': [], 'changed': []}
     fn diff<'py>(&self, py: Python<'py>, base: Argument<'_, '_>) -> PyResult<Bound<'py, PyDict>> {
         let base = argument::instance::<PySnapshot>("base", base)?.get();
-        let diff = self.0.diff(&*base.0).or_raise()?;
-        let dict = PyDict::new(py);
-        dict.set_item("added", diff.added)?;
-        dict.set_item("removed", diff.removed)?;
-        dict.set_item("changed", diff.changed)?;
-        Ok(dict)
+        diff_dict(py, self.0.diff(&*base.0).or_raise()?)
     }
 
     /// Make a memory store of its own that begins as this snapshot is. Neither sees the other's writes.
@@ -211,4 +206,13 @@ impl PySnapshot {
         let info = self.0.info();
         format!("<Snapshot {}: {} entries, {} bytes>", info.id, info.usage.entries, info.usage.size_bytes)
     }
+}
+
+/// A diff as Python sees it.
+pub(super) fn diff_dict(py: Python<'_>, diff: Diff) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("added", diff.added)?;
+    dict.set_item("removed", diff.removed)?;
+    dict.set_item("changed", diff.changed)?;
+    Ok(dict)
 }

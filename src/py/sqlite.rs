@@ -16,9 +16,9 @@ use crate::store::Store;
 
 /// A store in one SQLite file, shared by any number of threads and processes of one machine.
 ///
-/// It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads run
-/// while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was forked
-/// while the file was open every use of it raises InvalidError.
+/// It has everything that Store has. What is written survives the process; snapshots do too. Calls let other threads
+/// run while they wait for the disk or for other writers. Start processes by spawn or forkserver: in a child that was
+/// forked while the file was open every use of it raises InvalidError.
 ///
 /// Args:
 ///     path: The file, a str or a path; it is made if it is not there, readable by its owner alone.

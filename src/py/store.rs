@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::argument::{self, Argument, address, condition, expiry, range};
 use super::batch::PyBatch;
 use super::capabilities::PyCapabilities;
 use super::entry::PyEntry;
 use super::error::{OrRaise, to_py};
-use super::snapshot::PySnapshot;
+use super::open::reader;
+use super::snapshot::{self, PySnapshot};
 use super::{clock, codec, detaching};
 use crate::engine::memory::{Memory, MemoryOptions};
 use crate::error::Error;
 use crate::msgpack::{self, Lead};
-use crate::store::{Batch, Capabilities, Condition, Operation, Outcome, Range, Reader, Store};
+use crate::store::{Batch, Capabilities, Condition, Operation, Outcome, Range, Reader, Store, merge_diff};
 use crate::value::{Kind, Value};
 
 /// A namespaced store of msgpack values, in this process' memory.
@@ -414,6 +415,30 @@ impl PyStore {
     fn restore(&self, snapshot: Argument<'_, '_>) -> PyResult<()> {
         let snapshot = argument::instance::<PySnapshot>("snapshot", snapshot)?.get();
         self.0.restore(&**snapshot.inner()).or_raise()
+    }
+
+    /// Tell what happened from a snapshot to this moment, without taking another one.
+    ///
+    /// It reads both sides whole; the `diff` of two snapshots costs what changed.
+    ///
+    /// Args:
+    ///     base: The snapshot to compare with, of any store.
+    ///
+    /// Returns:
+    ///     {"added": [...], "removed": [...], "changed": [...]}, as `Snapshot.diff`.
+    ///
+    /// Example:
+    ///     >>> store = Store()
+    ///     >>> base = store.snapshot()
+    ///     >>> revision = store.set("n", "k", 1)
+    ///     >>> store.diff(base)["added"]
+    ///     [('n', 'k')]
+    fn diff<'py>(slf: &Bound<'py, Self>, base: Argument<'_, '_>) -> PyResult<Bound<'py, PyDict>> {
+        let py = slf.py();
+        let base = argument::instance::<PySnapshot>("base", base)?.get().inner().clone();
+        let now = reader(py, slf)?;
+        let diff = py.detach(|| merge_diff(&*now, &*base)).or_raise()?;
+        snapshot::diff_dict(py, diff)
     }
 
     /// List the snapshots that the store retains.

@@ -73,8 +73,12 @@ impl Diff {
     }
 }
 
-/// Entries, or namespaces, that a merge reads at a time.
+/// The most entries, or namespaces, that are read at a time.
 const PAGE: usize = 1000;
+
+/// About the most bytes of values that are read at a time, judged by the page before; and the entries of a first page.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+const FIRST_PAGE: usize = 32;
 
 /// Compares two readers of any engines by merging their ordered lists.
 ///
@@ -168,24 +172,29 @@ impl<'a> NamespacePages<'a> {
     }
 }
 
-/// Walks a namespace's entries a page at a time.
+/// Walks a namespace's entries a page at a time, in smaller pages where values are large.
 pub(crate) struct EntryPages<'a> {
     reader: &'a dyn Reader,
     namespace: &'a Namespace<'a>,
+    limit: usize,
     page: std::vec::IntoIter<Entry>,
     last: Option<Entry>,
 }
 
 impl<'a> EntryPages<'a> {
     pub(crate) fn new(reader: &'a dyn Reader, namespace: &'a Namespace<'a>) -> Self {
-        Self { reader, namespace, page: Vec::new().into_iter(), last: None }
+        Self { reader, namespace, limit: FIRST_PAGE, page: Vec::new().into_iter(), last: None }
     }
 
     /// The next entry in ascending order of keys.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         if self.page.as_slice().is_empty() {
-            let range = page_after(self.last.as_ref().map(Entry::key))?;
-            self.page = self.reader.entries(self.namespace, &range)?.into_iter();
+            let range = page_after(self.last.as_ref().map(Entry::key))?.limit(self.limit);
+            let page = self.reader.entries(self.namespace, &range)?;
+            let bytes: usize = page.iter().map(|entry| entry.value().len()).sum();
+            let each = bytes.checked_div(page.len()).unwrap_or(0).max(1);
+            self.limit = (PAGE_BYTES / each).clamp(1, PAGE);
+            self.page = page.into_iter();
         }
         let next = self.page.next();
         if next.is_some() {

@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tokenize
@@ -26,6 +27,7 @@ from pathlib import Path
 import pytest
 
 import swarmstate as ss
+from swarmstate._command import _arguments
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -207,13 +209,16 @@ def test_a_block_is_of_a_language_that_is_checked(page):
 def test_every_command_of_a_page_exists(page):
     lines = [line for block in blocks(page) if block.language == "bash" for line in block.text.splitlines()]
 
-    for words in (line.split("#")[0].split() for line in lines):
+    for words in (shlex.split(line, comments=True) for line in lines):
         if words:
             check_command([word for word in words if not re.fullmatch(r"[A-Z_]+=\S*", word)])
 
 
 def check_command(words: list[str]) -> None:
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
+    if program == "swarmstate":
+        _arguments.parse(arguments)
+        return
     if "/" not in program:
         assert program in PROGRAMS
         assert all((ROOT / argument).exists() for argument in arguments if argument.endswith(".py"))

@@ -1,6 +1,7 @@
 """What a store raises: the tree, what each error knows, and that a refused call names its fault and writes nothing."""
 
 import inspect
+import io
 import pickle
 
 import pytest
@@ -37,6 +38,13 @@ WRONG = {
     "pairs": [3, None],
 }
 
+# What stands for something else where state moves from one store to another.
+WRONG_MOVES = {
+    **{name: [7, "call me"] for name in ["source", "target", "progress"]},
+    "file": [7, None],
+    "format": [7, b"jsonl"],
+}
+
 RANGE = {"prefix": "", "after": None, "reverse": False, "limit": 1}
 KEY = {"namespace": "n", "key": "k"}
 
@@ -44,6 +52,8 @@ KEY = {"namespace": "n", "key": "k"}
 CALLS = {
     "open": {"url": "memory:"},
     "copy": {"source": ss.Store().snapshot(), "target": ss.Store(), "progress": None},
+    "export": {"source": ss.Store(), "file": io.BytesIO(), "format": "jsonl", "progress": None},
+    "import_": {"file": io.BytesIO(), "target": ss.Store(), "progress": None},
     "Clock": {"start": 0.0},
     "Clock.advance": {"seconds": 1},
     "SqliteStore": {
@@ -69,6 +79,7 @@ CALLS = {
     "Store.get_many": {"pairs": [("n", "k")], "default": None},
     "Store.delete_namespace": {"namespace": "n"},
     "Store.copy_namespace": {"source": "n", "target": "m"},
+    "Store.diff": {"base": ss.Store().snapshot()},
     "Store.restore": {"snapshot": ss.Store().snapshot()},
     "Store.snapshot_by_id": {"id": 1},
     "Store.drop_snapshot": {"id": 1},
@@ -92,6 +103,7 @@ CALLS = {
 # Positional only, and named by what they do: these two have tests of their own.
 CODEC = {"dumps", "loads"}
 ANY_OBJECT = {"value", "default"}
+MOVES = {"copy", "export", "import_"}
 
 
 def arguments_of_the_binding():
@@ -116,7 +128,7 @@ def takes_arguments(called):
 def wrong_calls():
     for dotted, arguments in CALLS.items():
         for argument in arguments.keys() - ANY_OBJECT:
-            wrong = [7, "call me"] if dotted == "copy" else WRONG[argument]
+            wrong = WRONG_MOVES[argument] if dotted in MOVES else WRONG[argument]
             for position, value in enumerate(wrong):
                 yield pytest.param(dotted, argument, value, id=f"{dotted}-{argument}-{position}")
 
@@ -124,7 +136,7 @@ def wrong_calls():
 def long_name_calls():
     for dotted, arguments in CALLS.items():
         for argument in sorted(arguments.keys() & set(NAMES)):
-            if dotted != "copy":
+            if dotted not in MOVES:
                 yield pytest.param(dotted, argument, id=f"{dotted}-{argument}")
 
 

@@ -1,6 +1,7 @@
 """Opening, copying and closing stores, what an engine says it can do, and the clock that stores go by."""
 
 import copy
+import io
 import pickle
 import subprocess
 import sys
@@ -130,6 +131,13 @@ def test_a_url_that_opens_nothing_says_what_is_wrong(url, message):
         ss.open(url)
 
 
+def export_of(snapshot):
+    file = io.BytesIO()
+    ss.export(snapshot, file)
+    file.seek(0)
+    return file
+
+
 USES = {
     "set": lambda store, snapshot: store.set("n", "k", 1),
     "get": lambda store, snapshot: store.get("n", "k"),
@@ -156,6 +164,9 @@ USES = {
     "size_bytes": lambda store, snapshot: store.size_bytes,
     "len": lambda store, snapshot: len(store),
     "in": lambda store, snapshot: ("n", "k") in store,
+    "diff": lambda store, snapshot: store.diff(snapshot),
+    "export": lambda store, snapshot: ss.export(store, io.BytesIO()),
+    "import": lambda store, snapshot: ss.import_(export_of(snapshot), store),
     "copy from": lambda store, snapshot: ss.copy(store, snapshot.fork()),
     "copy to": lambda store, snapshot: ss.copy(snapshot, store),
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::connection::Link;
-use super::read::{from_kind, to_kind};
+use super::read::{count, from_kind, to_kind};
 use super::{fault, sql};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -48,12 +48,12 @@ pub(super) type Attempt<T> = Result<T, Stop>;
 pub(super) struct Meta {
     /// The last number given out.
     pub(super) last: i64,
+    pub(super) entries: i64,
+    pub(super) bytes: i64,
     /// Where the newest snapshot cuts; -1 when there is none.
     pub(super) newest: i64,
     /// The id of the last snapshot that was taken.
     pub(super) last_snapshot: i64,
-    pub(super) entries: i64,
-    pub(super) bytes: i64,
 }
 
 /// The record of a namespace.
@@ -124,6 +124,8 @@ pub(super) struct Changes<'l> {
     pub(super) meta: Meta,
     /// The record as the file has it.
     written: Meta,
+    /// Whether anything was due when the transaction began.
+    pub(super) is_anything_due: bool,
     spaces: HashMap<i64, Kept>,
     ids: HashMap<String, Option<i64>>,
 }
@@ -131,16 +133,17 @@ pub(super) struct Changes<'l> {
 impl<'l> Changes<'l> {
     /// Begins to change what `link`, which has a writing transaction open, leads to.
     pub(super) fn begin(link: &'l Link, now: Timestamp) -> rusqlite::Result<Self> {
-        let meta = link.prepare_cached(sql::META)?.query_row([], |row| {
-            Ok(Meta {
+        let (meta, is_anything_due) = link.prepare_cached(sql::TOTAL)?.query_row([now.as_millis()], |row| {
+            let meta = Meta {
                 last: row.get(0)?,
-                newest: row.get(1)?,
-                last_snapshot: row.get(2)?,
-                entries: row.get(3)?,
-                bytes: row.get(4)?,
-            })
+                entries: count(row, 1)?,
+                bytes: count(row, 2)?,
+                newest: row.get(3)?,
+                last_snapshot: count(row, 4)?,
+            };
+            Ok((meta, row.get(5)?))
         })?;
-        Ok(Self { link, now, meta, written: meta, spaces: HashMap::new(), ids: HashMap::new() })
+        Ok(Self { link, now, meta, written: meta, is_anything_due, spaces: HashMap::new(), ids: HashMap::new() })
     }
 
     /// Writes the records, and ends the transaction.
@@ -152,15 +155,18 @@ impl<'l> Changes<'l> {
 
     /// Writes the records of the store and of every namespace that changed.
     pub(super) fn write_records(&mut self) -> rusqlite::Result<()> {
-        let Meta { last, newest, last_snapshot, entries, bytes } = self.meta;
+        let Meta { last, entries, bytes, newest, last_snapshot } = self.meta;
         for kept in self.spaces.values_mut() {
             if let Some((before, number)) = kept.before.take() {
                 write_space(self.link, newest, &mut kept.space, before, number)?;
             }
         }
         // A transaction that changes nothing costs no write.
+        if (newest, last_snapshot) != (self.written.newest, self.written.last_snapshot) {
+            self.link.run(sql::SET_META, [newest, last_snapshot])?;
+        }
         if self.meta != self.written {
-            self.link.run(sql::SET_META, params![last, newest, last_snapshot, entries, bytes])?;
+            self.link.run(sql::SET_TOTAL, [last, entries, bytes])?;
             self.written = self.meta;
         }
         Ok(())
@@ -407,7 +413,13 @@ impl<'l> Changes<'l> {
 }
 
 fn read_space(row: &Row<'_>) -> rusqlite::Result<Space> {
-    Ok(Space { id: row.get(0)?, revision: row.get(1)?, since: row.get(2)?, entries: row.get(3)?, bytes: row.get(4)? })
+    Ok(Space {
+        id: row.get(0)?,
+        revision: row.get(1)?,
+        since: row.get(2)?,
+        entries: count(row, 3)?,
+        bytes: count(row, 4)?,
+    })
 }
 
 /// Writes a namespace's record, and archives what it was before the transaction's change `number` if a snapshot may need it.

@@ -63,7 +63,9 @@ impl Writer {
     pub(super) fn write(&mut self, own: &Batch<'_>, lead: &Lead<'_>, deadline: Deadline) -> Result<Vec<Outcome>> {
         let (mut followers, mut results) = (Followers::default(), Vec::new());
         let done = self.transact(|changes| {
-            changes.sweep(SWEPT_PER_COMMIT)?;
+            if changes.is_anything_due {
+                changes.sweep(SWEPT_PER_COMMIT)?;
+            }
             results.push(carry_out(changes, own)?);
             while lead.take_followers(&mut followers) {
                 for batch in followers.batches().skip(results.len() - 1) {
@@ -135,14 +137,14 @@ impl Writer {
     /// `Unavailable` when another process holds it until the deadline, or the file is gone.
     pub(super) fn begin(&mut self, deadline: Deadline) -> Result<()> {
         self.link.file.require_own_process()?;
-        self.link.file.require_in_place()?;
         // A panic may have left a transaction open.
         self.link.roll_back();
         self.leave_a_gap();
         let mut waiting_since = None;
         loop {
             match self.link.run(sql::BEGIN_WRITE, []) {
-                Ok(_) => return Ok(()),
+                // Only now: waiting for the lock may have taken long.
+                Ok(_) => return self.require_in_place(),
                 Err(error) if fault::is_busy(&error) && !deadline.is_over() => {
                     let now = Instant::now();
                     let since = *waiting_since.get_or_insert(now);
@@ -153,6 +155,11 @@ impl Writer {
                 Err(error) => return Err(fault::named(&error, self.link.file.place())),
             }
         }
+    }
+
+    /// Refuses to write where nobody would find it, and ends the transaction that has begun.
+    fn require_in_place(&self) -> Result<()> {
+        self.link.file.require_in_place().inspect_err(|_| self.link.roll_back())
     }
 
     #[cold]

@@ -10,8 +10,10 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -23,21 +25,32 @@ use crate::error::{Error, Result};
 const KEPT_STATEMENTS: usize = 128;
 /// What a connection keeps of the file in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
-/// The log is copied into the file when it has so many pages, 32 MiB; oftener would wait for the disk oftener.
-const LOG_PAGES: i64 = 4096;
+/// The log is copied into the file when it has so many pages, 16 MiB. Oftener would wait for the disk oftener; more rarely would
+/// make SQLite walk a longer chain for each page that every commit writes.
+const LOG_PAGES: i64 = 2048;
 /// What the log is cut back to after it was copied, in bytes: no less than it grows to again.
-const LOG_LIMIT: i64 = 48 * 1024 * 1024;
+const LOG_LIMIT: i64 = 24 * 1024 * 1024;
+/// The longest that SQLite itself can be told to wait.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
+/// After so long without the table of open files, a process asks whether it inherited it locked for ever.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Connections that wait for their next reader.
 const MOST_IDLE: usize = 16;
 
 /// What a file is besides its name, which another file may take.
 type Identity = (u64, u64);
 
-/// The files that are open, by the process that opened them and how many registrations it has. A forked child finds its
-/// parent's here. Taken for moments only, before no other lock.
-static OPEN: Mutex<BTreeMap<Identity, (u32, usize)>> = Mutex::new(BTreeMap::new());
+/// The files that are open, by the process that opened them and how many connections it has. A forked child finds its
+/// parent's here. Taken for moments only, before no other lock. A file is made under it: while the descriptor that made it is
+/// open, nobody else of this process may lock the file, for closing the descriptor would take the lock away.
+static OPEN: Mutex<Table> = Mutex::new(BTreeMap::new());
 
-/// That this process has the file open. The last connection drops it.
+/// The process that last locked the table; 0 before the first.
+static LAST_LOCKED_BY: AtomicU32 = AtomicU32::new(0);
+
+type Table = BTreeMap<Identity, (u32, usize)>;
+
+/// The file of a store, and the process that may use it.
 pub(super) struct File {
     path: PathBuf,
     identity: Identity,
@@ -45,26 +58,19 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Finds the file, or makes an empty one that only its owner can read, and registers it.
+    /// Finds the file, or makes an empty one that only its owner can read.
     ///
     /// # Errors
-    /// `NotFound` for a folder, or without `create` a file, that is not there; `Invalid` for what cannot be a store, and in a process that was
-    /// forked while the file was open.
+    /// `NotFound` for a folder, or without `create` a file, that is not there; `Invalid` for what cannot be a store.
     pub(super) fn open(path: &Path, create: bool) -> Result<Arc<Self>> {
         let path = locate(path)?;
+        let open = lock_table(Place(&path))?;
         if create {
             make(&path)?;
         }
-        let identity = identify(&path).map_err(|error| not_there(&path, &error))?;
-        let here = process::id();
-        let mut open = OPEN.lock();
-        let (process, count) = open.entry(identity).or_insert((here, 0));
-        if *process != here {
-            return Err(inherited(Place(&path), *process));
-        }
-        *count += 1;
         drop(open);
-        Ok(Arc::new(Self { path, identity, process: here }))
+        let identity = identify(&path).map_err(|error| not_there(&path, &error))?;
+        Ok(Arc::new(Self { path, identity, process: process::id() }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -100,7 +106,42 @@ impl File {
     }
 }
 
-impl Drop for File {
+/// That this process has a connection to the file.
+struct Registration {
+    identity: Identity,
+    process: u32,
+}
+
+impl Registration {
+    /// Registers a connection that is about to be made.
+    ///
+    /// # Errors
+    /// `Invalid` in a process that was forked while the file was open.
+    fn of(file: &File) -> Result<Self> {
+        let mut open = lock_table(file.place())?;
+        let (process, count) = open.entry(file.identity).or_insert((file.process, 0));
+        if *process != file.process {
+            return Err(inherited(file.place(), *process));
+        }
+        *count += 1;
+        Ok(Self { identity: file.identity, process: file.process })
+    }
+}
+
+fn lock_table(place: Place<'_>) -> Result<MutexGuard<'static, Table>> {
+    let here = process::id();
+    loop {
+        if let Some(table) = OPEN.try_lock_for(PATIENCE) {
+            LAST_LOCKED_BY.store(here, Ordering::Relaxed);
+            return Ok(table);
+        }
+        if ![0, here].contains(&LAST_LOCKED_BY.load(Ordering::Relaxed)) {
+            return Err(inherited_locked(place));
+        }
+    }
+}
+
+impl Drop for Registration {
     fn drop(&mut self) {
         if process::id() != self.process {
             return;
@@ -123,13 +164,23 @@ fn inherited(place: Place<'_>, parent: u32) -> Error {
     ))
 }
 
+#[cold]
+fn inherited_locked(place: Place<'_>) -> Error {
+    Error::invalid(format!(
+        "{place} cannot be opened: this process was forked while a thread of its parent was opening or closing a store; start \
+         processes by spawn or forkserver"
+    ))
+}
+
 /// The file's absolute path, so that a later change of folder means nothing.
 fn locate(path: &Path) -> Result<PathBuf> {
     let text = path.as_os_str().as_encoded_bytes();
     if text.is_empty() || text == b":memory:" {
         return Err(Error::invalid(format!("{} names no file; a store in memory is a memory store", Place(path))));
     }
-    if text.contains(&0) || path.is_dir() {
+    // A pipe would be waited for, and a device be no place to keep anything.
+    let is_something_else = std::fs::metadata(path).is_ok_and(|found| !found.is_file());
+    if text.contains(&0) || is_something_else {
         return Err(Error::invalid(format!("{} is no name for a file", Place(path))));
     }
     let absolute = std::path::absolute(path)
@@ -175,29 +226,44 @@ fn not_there(path: &Path, error: &std::io::Error) -> Error {
     }
 }
 
-/// A connection, and the registration of its file.
+/// A connection, registered for as long as it is open.
 pub(super) struct Link {
     /// Only ever `None` while it is dropped.
     connection: Option<Connection>,
+    _registration: Registration,
     pub(super) file: Arc<File>,
 }
 
 impl Link {
     /// Connects, and makes the file a store if it is empty.
+    ///
+    /// # Errors
+    /// `Invalid` for a file that is no store or cannot be written, and in a process that was forked while the file was open;
+    /// `Unavailable` for one that is no longer in its place; what [`schema::prepare`] answers.
     pub(super) fn open(file: &Arc<File>, options: &SqliteOptions) -> Result<Self> {
         let place = file.place();
+        let registration = Registration::of(file)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
             Connection::open_with_flags(&file.path, flags).map_err(|error| fault::opening(error, place))?;
-        let mut link = Self { connection: Some(connection), file: file.clone() };
-        link.set_up(options).map_err(|error| fault::opening(error, place))?;
-        schema::prepare(link.connection.as_mut().expect("it was put in above"), place)?;
+        // What was opened is what the name leads to now, and nothing is written into another file than the one registered.
+        file.require_in_place()?;
+        let mut link = Self { connection: Some(connection), _registration: registration, file: file.clone() };
+        // Before the first read, which makes a log and its index beside the file: its owner could not write into ours.
         link.require_writable()?;
+        link.set_up(options).map_err(|error| fault::opening(error, place))?;
+        // The first page may say that SQLite must not write into it.
+        if link.query_row(sql::LENGTH, [], |_| Ok(())).is_ok() && !link.is_writable() {
+            return Err(Error::unsupported(format!(
+                "{place} is of a newer SQLite, and this one can only read it; upgrade swarmstate, or bring back a backup"
+            )));
+        }
+        schema::prepare(link.connection.as_mut().expect("it was put in above"), place, options.timeout)?;
         Ok(link)
     }
 
     fn set_up(&self, options: &SqliteOptions) -> rusqlite::Result<()> {
-        self.busy_timeout(options.timeout)?;
+        self.busy_timeout(options.timeout.min(LONGEST_WAIT))?;
         // Without it a statement is planned anew for each new parameter of a range.
         self.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A stranger's file must not make us run what its schema says.
@@ -215,13 +281,17 @@ impl Link {
     }
 
     fn require_writable(&self) -> Result<()> {
-        match self.is_readonly(rusqlite::MAIN_DB) {
-            Ok(false) => Ok(()),
-            _ => Err(Error::invalid(format!(
-                "{} is read-only; make the file and its folder writable for this user, or open a copy",
-                self.file.place()
-            ))),
+        if self.is_writable() {
+            return Ok(());
         }
+        Err(Error::invalid(format!(
+            "{} is read-only; make the file and its folder writable for this user, or open a copy",
+            self.file.place()
+        )))
+    }
+
+    fn is_writable(&self) -> bool {
+        matches!(self.is_readonly(rusqlite::MAIN_DB), Ok(false))
     }
 
     /// Runs a statement that returns no rows.

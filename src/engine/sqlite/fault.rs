@@ -29,9 +29,10 @@ impl Place<'_> {
         }
     }
 
-    /// The length of the write-ahead log beside it; 0 where there is none.
+    /// The length of the write-ahead log beside it; 0 where there is none. It lies beside the file itself, not beside a link to it.
     pub(super) fn log_bytes(self) -> u64 {
-        let mut log = self.0.as_os_str().to_owned();
+        let file = std::fs::canonicalize(self.0);
+        let mut log = file.as_deref().unwrap_or(self.0).as_os_str().to_owned();
         log.push("-wal");
         std::fs::metadata(log).map_or(0, |found| found.len())
     }
@@ -94,8 +95,12 @@ fn is_damage(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::Utf8Error(..)
             | rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::SqlInputError { .. }
     );
+    // The statements are ours, so one that SQLite cannot prepare has met tables that are not.
+    let is_misfit = error.sqlite_error().is_some_and(|failure| failure.extended_code == rusqlite::ffi::SQLITE_ERROR);
     is_misread
+        || is_misfit
         || matches!(
             code(error),
             Some(

@@ -107,7 +107,7 @@ pub(super) fn release(changes: &mut Changes<'_>) -> Attempt<bool> {
     link.run(sql::REMOVE_OLD_SPACES, params![after, until, above])?;
     match remove_versions(link, after, until, above)? {
         // Versions that died of one change may stand on both sides of the end of the slice.
-        Some(last) => drop(link.run(sql::SET_UNNEEDED, params![id, last - 1])?),
+        Some(last) => drop(link.run(sql::SET_UNNEEDED, params![id, last.saturating_sub(1)])?),
         None => {
             link.run(sql::REMOVE_UNNEEDED, [id])?;
             link.run(sql::REMOVE_EMPTY_SPACES, [])?;
@@ -161,7 +161,8 @@ pub(super) fn restore(changes: &mut Changes<'_>, cut: &Cut) -> Attempt<()> {
         bring_back(changes, Address { space, key: &key }, died, number)?;
     }
     let mut statement = changes.link.prepare_cached(sql::CHANGED_SPACES)?;
-    let rows = statement.query_map([cut.at], |row| Ok((row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?))))?;
+    let rows = statement
+        .query_map([cut.at], |row| Ok((row.get(0)?, row.get(1)?, (read::count(row, 2)?, read::count(row, 3)?))))?;
     for (space, revision, usage) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
         changes.restore_space(space, number, revision, usage)?;
     }

@@ -173,7 +173,11 @@ impl Sqlite {
         }
     }
 
+    /// Takes back the connection of a view; in a forked child it is left alone.
     fn give_back(&self, link: Link) {
+        if self.shared.file.require_own_process().is_err() {
+            return;
+        }
         self.waiting.run(|| {
             link.roll_back();
             self.shared.pool.put(link);
@@ -388,8 +392,11 @@ impl Store for Sqlite {
 }
 
 impl Drop for Sqlite {
-    /// The last handle closes the connections, which may take long, as its caller waits.
+    /// The last handle closes the connections, which may take long, as its caller waits; in a forked child it leaves them alone.
     fn drop(&mut self) {
+        if self.shared.file.require_own_process().is_err() {
+            return;
+        }
         if Arc::strong_count(&self.shared) == 1 {
             self.waiting.run(|| {
                 self.shared.pool.close();

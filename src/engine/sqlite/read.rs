@@ -13,6 +13,9 @@ use crate::key::{Key, Namespace};
 use crate::store::{NamespaceInfo, Order, Range, Usage};
 use crate::value::{Entry, Kind, Stamp, Value};
 
+/// More than this of anything no file holds.
+const MOST: i64 = 1 << 62;
+
 /// Which state a read sees.
 #[derive(Clone, Copy)]
 pub(super) enum Moment {
@@ -113,10 +116,16 @@ pub(super) fn usage(link: &Link, now: Timestamp) -> rusqlite::Result<Usage> {
 }
 
 pub(super) fn usage_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Usage> {
-    Ok(Usage {
-        entries: row.get::<_, i64>(column)?.cast_unsigned(),
-        size_bytes: row.get::<_, i64>(column + 1)?.cast_unsigned(),
-    })
+    Ok(Usage { entries: count(row, column)?.cast_unsigned(), size_bytes: count(row, column + 1)?.cast_unsigned() })
+}
+
+/// A number of things. One that no store can reach is damage, and nothing is added to it.
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+    let count = row.get(column)?;
+    match count {
+        0..=MOST => Ok(count),
+        _ => Err(rusqlite::Error::IntegralValueOutOfRange(column, count)),
+    }
 }
 
 /// The entry in the columns of `version!`.

@@ -6,6 +6,9 @@
 //!
 //! `docs/engines/sqlite.md` tells readers of the file what the columns mean.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 
 use super::fault::{self, Place};
@@ -14,6 +17,9 @@ use crate::error::{Error, Result};
 
 /// "SwSt": what marks a file as a store of ours, in its header.
 pub(super) const APPLICATION_ID: i32 = 0x5377_5374;
+
+/// Between two tries to go over to a write-ahead log.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What makes each version of the layout out of the one before it, the first out of an empty file. Only ever add to it.
 const MIGRATIONS: [&str; 1] = [FIRST];
@@ -25,23 +31,21 @@ const FORM: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
 const FIRST: &str = "
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  last INTEGER NOT NULL,
   newest_snapshot INTEGER NOT NULL,
-  last_snapshot INTEGER NOT NULL,
-  entries INTEGER NOT NULL,
-  bytes INTEGER NOT NULL
+  last_snapshot INTEGER NOT NULL
 ) STRICT;
-INSERT INTO meta VALUES (1, 0, -1, 0, 0, 0);
+INSERT INTO meta VALUES (1, -1, 0);
 
 CREATE TABLE namespace (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT UNIQUE,
   revision INTEGER NOT NULL,
   since INTEGER NOT NULL,
   entries INTEGER NOT NULL,
   bytes INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX namespace_empty ON namespace (id) WHERE entries = 0;
+CREATE INDEX namespace_empty ON namespace (id) WHERE entries = 0 AND id > 0;
+INSERT INTO namespace VALUES (0, NULL, 0, 0, 0, 0);
 
 CREATE TABLE entry (
   namespace INTEGER NOT NULL,
@@ -114,7 +118,7 @@ CREATE TABLE unneeded (
 /// # Errors
 /// `Invalid` for a file that is not ours, `Unsupported` for a layout of a newer release, `Corrupt` for one that is damaged: the
 /// file stays as it was.
-pub(super) fn prepare(connection: &mut Connection, place: Place<'_>) -> Result<()> {
+pub(super) fn prepare(connection: &mut Connection, place: Place<'_>, timeout: Duration) -> Result<()> {
     let named = |error| fault::opening(error, place);
     let mut version = read_version(connection, place)?;
     if version == 0 {
@@ -130,11 +134,24 @@ pub(super) fn prepare(connection: &mut Connection, place: Place<'_>) -> Result<(
         )));
     }
     require_whole(connection, place)?;
-    let mode: String = connection.query_row(sql::WRITE_AHEAD, [], |row| row.get(0)).map_err(named)?;
-    match &*mode {
+    match &*write_ahead(connection, place, timeout)? {
         "wal" => Ok(()),
         _ => {
             Err(Error::unsupported(format!("{place} lies where SQLite can keep no write-ahead log; use a local disk")))
+        }
+    }
+}
+
+/// Goes over to a write-ahead log. Of several connections that do at once SQLite refuses all but one without a wait, so that they
+/// do not wait for each other; they try again.
+fn write_ahead(connection: &Connection, place: Place<'_>, timeout: Duration) -> Result<String> {
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        match connection.query_row(sql::WRITE_AHEAD, [], |row| row.get(0)) {
+            Err(error) if fault::is_busy(&error) && deadline.is_none_or(|at| Instant::now() < at) => {
+                thread::sleep(PAUSE);
+            }
+            mode => return mode.map_err(|error| fault::opening(error, place)),
         }
     }
 }
@@ -144,6 +161,10 @@ fn read_version(connection: &Connection, place: Place<'_>) -> Result<usize> {
     let ids = connection.query_row(sql::IDENTITY, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     let (application, version, tables): (i32, i64, i64) = ids.map_err(|error| fault::opening(error, place))?;
     let is_empty = application == 0 && version == 0 && tables == 0;
+    // SQLite takes a file of one byte for an empty one, and would write over it.
+    if is_empty && place.bytes()? == 1 {
+        return Err(Error::invalid(format!("{place} is no SQLite file, so no store; name another file")));
+    }
     if application != APPLICATION_ID && !is_empty {
         return Err(Error::invalid(format!("{place} is a SQLite file, but no store of swarmstate; name another file")));
     }

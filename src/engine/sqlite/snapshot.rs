@@ -113,7 +113,7 @@ impl SqliteView {
     pub(super) fn open(store: Sqlite, link: Link, at: Timestamp) -> rusqlite::Result<Self> {
         link.run(sql::BEGIN, [])?;
         // The transaction begins with its first read.
-        link.prepare_cached(sql::META)?.query_row([], |_| Ok(()))?;
+        link.prepare_cached(sql::TOTAL)?.query_row([at.as_millis()], |_| Ok(()))?;
         Ok(Self { store, link: Mutex::new(Some(link)), at })
     }
 

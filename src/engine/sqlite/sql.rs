@@ -62,18 +62,22 @@ pub(super) const SHRINK: &str = "PRAGMA incremental_vacuum(1024)";
 pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";
 pub(super) const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
-// The record of the whole store.
+// The record of the whole store: a namespace's without a name, so that a commit writes one page for both, and what only
+// snapshots change.
 
-pub(super) const META: &str = "SELECT last, newest_snapshot, last_snapshot, entries, bytes FROM meta";
-/// last, newest_snapshot, last_snapshot, entries, bytes
-pub(super) const SET_META: &str =
-    "UPDATE meta SET last = ?1, newest_snapshot = ?2, last_snapshot = ?3, entries = ?4, bytes = ?5";
+/// now: the record, and whether anything is due
+pub(super) const TOTAL: &str = "SELECT revision, entries, bytes, newest_snapshot, last_snapshot, \
+     EXISTS (SELECT 1 FROM entry WHERE expires_at <= ?1) FROM namespace, meta WHERE id = 0";
+/// revision, entries, bytes
+pub(super) const SET_TOTAL: &str = "UPDATE namespace SET revision = ?1, entries = ?2, bytes = ?3 WHERE id = 0";
+/// newest_snapshot, last_snapshot
+pub(super) const SET_META: &str = "UPDATE meta SET newest_snapshot = ?1, last_snapshot = ?2";
 /// now
 pub(super) const USAGE: &str = concat!(
     "SELECT entries - (SELECT count(*) FROM entry WHERE expires_at <= ?1), \
      bytes - (SELECT coalesce(sum(",
     size!(),
-    "), 0) FROM entry WHERE expires_at <= ?1) FROM meta"
+    "), 0) FROM entry WHERE expires_at <= ?1) FROM namespace WHERE id = 0"
 );
 
 // Namespaces.
@@ -94,7 +98,7 @@ pub(super) const SET_SPACE: &str =
 pub(super) const REMOVE_SPACE: &str = "DELETE FROM namespace WHERE id = ?1";
 /// died, id, born, revision, entries, bytes
 pub(super) const ARCHIVE_SPACE: &str = "INSERT INTO namespace_history VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-pub(super) const REMOVE_EMPTY_SPACES: &str = "DELETE FROM namespace WHERE entries = 0 \
+pub(super) const REMOVE_EMPTY_SPACES: &str = "DELETE FROM namespace WHERE entries = 0 AND id > 0 \
      AND NOT EXISTS (SELECT 1 FROM history WHERE history.namespace = namespace.id) \
      AND NOT EXISTS (SELECT 1 FROM namespace_history WHERE namespace_history.namespace = namespace.id)";
 /// id, now
@@ -289,9 +293,10 @@ pub(super) const REMOVE_BLOBS: &str =
 pub(super) const REMOVE_ENTRIES: &str = "DELETE FROM entry";
 /// died, newest
 pub(super) const ARCHIVE_SPACES: &str = "INSERT INTO namespace_history SELECT ?1, id, since, revision, entries, bytes \
-     FROM namespace WHERE since <= ?2 AND entries > 0";
+     FROM namespace WHERE since <= ?2 AND entries > 0 AND id > 0";
 /// since
-pub(super) const EMPTY_SPACES: &str = "UPDATE namespace SET since = ?1, entries = 0, bytes = 0 WHERE entries > 0";
+pub(super) const EMPTY_SPACES: &str =
+    "UPDATE namespace SET since = ?1, entries = 0, bytes = 0 WHERE entries > 0 AND id > 0";
 
 // Old versions.
 

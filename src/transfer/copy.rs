@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
+use super::{BATCH_BYTES, BATCH_OPERATIONS};
 use crate::engine::memory::{Memory, MemoryOptions, MemorySnapshot};
 use crate::error::{Conflict, Error, Expected, Result};
 use crate::key::{Key, Namespace};
 use crate::store::{Batch, EntryPages, Expiry, NamespacePages, Reader, Snapshot, Store};
 use crate::value::Entry;
-
-/// The most operations, and about the most bytes, of one batch.
-const BATCH_OPERATIONS: usize = 1000;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Copies every live entry of `source` into `target` and returns how many those were.
 ///
@@ -47,7 +44,7 @@ pub fn copy<E: From<Error>>(
     Ok(copied)
 }
 
-fn require_absent(target: &dyn Store, name: &str) -> Result<()> {
+pub(super) fn require_absent(target: &dyn Store, name: &str) -> Result<()> {
     match target.namespace(&Namespace::new(name)?)? {
         None => Ok(()),
         Some(standing) => Err(Box::new(Conflict {
