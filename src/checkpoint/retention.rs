@@ -57,7 +57,7 @@ impl Keeper {
         if let Some(most) = keep_last {
             let _ = sweep::sweep(thread, &|census| census.newest(most.get()).map(Some));
         }
-        if self.retention.ttl.is_some() && self.puts.fetch_add(1, Ordering::Relaxed) % PUTS_PER_LOOK == 0 {
+        if self.retention.ttl.is_some() && self.puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(PUTS_PER_LOOK) {
             let _ = self.look(thread.store);
         }
         keep_last.is_some()

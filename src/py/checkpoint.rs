@@ -20,6 +20,9 @@ use crate::checkpoint::{
 use crate::error::{Error, Result};
 use crate::waiting::Waiting;
 
+/// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
+const MOST_BYTES_ATTACHED: usize = 256 * 1024;
+
 /// LangGraph's threads in a store.
 ///
 /// What `SwarmStateSaver` is made of; values are serialized already, as (form, bytes).
@@ -42,11 +45,16 @@ impl PyThreads {
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
         run(py, self.waits, || work(&self.threads))
     }
+
+    /// Runs an operation that goes through a whole thread, or more.
+    fn run_long<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
+        run(py, true, || work(&self.threads))
+    }
 }
 
-/// Runs one whole operation, without the interpreter's lock where the engine waits.
-fn run<R: Send>(py: Python<'_>, waits: bool, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    if waits { py.detach(work) } else { work() }.or_raise()
+/// Runs one whole operation, without the interpreter's lock where it waits or takes long.
+fn run<R: Send>(py: Python<'_>, is_long: bool, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
+    if is_long { py.detach(work) } else { work() }.or_raise()
 }
 
 #[pymethods]
@@ -117,7 +125,9 @@ impl PyThreads {
             versions: versions.collect::<PyResult<_>>()?,
             values: values.iter().map(channel_value).collect(),
         };
-        self.run(py, |threads| threads.put(Place { thread_id, checkpoint_ns }, &new))
+        let bytes: usize = new.values.iter().filter_map(|value| Some(value.value?.bytes.len())).sum();
+        let is_long = self.waits || bytes > MOST_BYTES_ATTACHED;
+        run(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
     }
 
     /// Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -238,7 +248,7 @@ impl PyThreads {
     ///     CorruptError: A record is not what was stored.
     #[pyo3(signature = (thread_id, keep, /))]
     fn prune(&self, py: Python<'_>, thread_id: &str, keep: usize) -> PyResult<()> {
-        self.run(py, |threads| threads.prune(thread_id, keep))
+        self.run_long(py, |threads| threads.prune(thread_id, keep))
     }
 
     /// Remove the checkpoints that some runs made, from all threads, and what only they named.
@@ -252,7 +262,7 @@ impl PyThreads {
     #[pyo3(signature = (run_ids, /))]
     fn delete_runs(&self, py: Python<'_>, run_ids: Vec<String>) -> PyResult<()> {
         let run_ids: Vec<&str> = run_ids.iter().map(String::as_str).collect();
-        self.run(py, |threads| threads.delete_runs(&run_ids))
+        self.run_long(py, |threads| threads.delete_runs(&run_ids))
     }
 
     /// List threads in the order of their ids, without reading a checkpoint.
@@ -275,8 +285,8 @@ impl PyThreads {
         prefix: &str,
         after: Option<&str>,
         limit: Option<usize>,
-    ) -> PyResult<Vec<(String, Option<String>, f64, u64)>> {
-        let found = self.run(py, |threads| threads.overview(&Wanted { prefix, after, limit }))?;
+    ) -> PyResult<Vec<InfoRow>> {
+        let found = self.run_long(py, |threads| threads.overview(&Wanted { prefix, after, limit }))?;
         let row =
             |info: ThreadInfo| (info.thread_id, info.latest, info.put_at.as_millis() as f64 / 1000.0, info.checkpoints);
         Ok(found.into_iter().map(row).collect())
@@ -294,7 +304,7 @@ impl PyThreads {
     ///     CorruptError: A record is not what was stored.
     #[pyo3(signature = (thread_id, /))]
     fn usage(&self, py: Python<'_>, thread_id: &str) -> PyResult<(u64, u64, u64, u64)> {
-        let usage = self.run(py, |threads| threads.usage(thread_id))?;
+        let usage = self.run_long(py, |threads| threads.usage(thread_id))?;
         Ok((usage.stored_bytes, usage.serialized_bytes, usage.checkpoints, usage.chunks))
     }
 
@@ -303,7 +313,7 @@ impl PyThreads {
     /// Returns:
     ///     How many threads those were.
     fn remove_expired(&self, py: Python<'_>) -> PyResult<u64> {
-        self.run(py, Threads::remove_expired)
+        self.run_long(py, Threads::remove_expired)
     }
 
     /// Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.
@@ -403,6 +413,8 @@ impl Serialized<'_> {
     }
 }
 
+/// Thread, latest checkpoint, when it was put, count of checkpoints.
+type InfoRow = (String, Option<String>, f64, u64);
 /// The run's id, the parents and the delta channels.
 type OriginRow = (Option<String>, Vec<(String, String)>, Vec<String>);
 /// Channel, version and value.

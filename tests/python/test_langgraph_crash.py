@@ -56,6 +56,54 @@ def test_a_killed_process_leaves_every_checkpoint_whole(tmp_path: Path, seed: in
         saver.store.close()
 
 
+TOGETHER = textwrap.dedent(
+    """
+    import sys
+
+    from langgraph_given import checkpoint_of, config_of
+    from test_langgraph_crash import WORDS
+
+    import swarmstate as ss
+    from swarmstate.integrations.langgraph import SwarmStateSaver
+
+    path, checkpoint_ns, options = sys.argv[1], sys.argv[2], eval(sys.argv[3])
+    saver = SwarmStateSaver(ss.SqliteStore(path, durability="normal"), **options)
+    config = config_of(checkpoint_ns=checkpoint_ns)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for number in range(60):
+        checkpoint = checkpoint_of(f"{number:06}", {"a": WORDS[: 1000 + 10 * number]}, f"{number:06}")
+        config = saver.put(config, checkpoint, {}, checkpoint["channel_versions"])
+    """
+)
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_last": 3}])
+def test_processes_that_put_to_one_thread_lose_nothing_of_one_another(tmp_path: Path, options: dict[str, int]) -> None:
+    path, namespaces = tmp_path / "state.db", ["a", "b", "c"]
+    saver = SwarmStateSaver(ss.SqliteStore(path))
+    commands = [[sys.executable, "-c", TOGETHER, str(path), namespace, repr(options)] for namespace in namespaces]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": Path(__file__).parent}
+    processes = [subprocess.Popen(command, **pipes) for command in commands]
+
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 3
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.close()
+    assert [process.wait() for process in processes] == [0, 0, 0]
+
+    for namespace in namespaces:
+        found = ids(saver.list(config_of(checkpoint_ns=namespace)))
+        assert found[:3] == ["000059", "000058", "000057"]
+        assert options or len(found) == 60
+        for checkpoint_id in found:
+            found_one = get(saver, config_of(checkpoint_ns=namespace, checkpoint_id=checkpoint_id))
+            assert found_one.checkpoint["channel_values"] == {"a": WORDS[: 1000 + 10 * int(checkpoint_id)]}
+    (thread,) = saver.threads()
+    assert thread.checkpoints == len(ids(saver.list(None)))
+
+
 def run_and_kill(path: Path, lines: int) -> int:
     """Lets the program put so many checkpoints, kills it in the middle of what comes next, and answers the last one."""
     command = [sys.executable, "-c", PROGRAM, str(path)]
