@@ -96,7 +96,7 @@ impl<'v> Census<'v> {
         loop {
             let mut still_wanted = Vec::new();
             for channel in wanted {
-                if found.content_of(self.view, &self.thread.namespace, channel)?.is_none() {
+                if found.row_of(self.view, &self.thread.namespace, channel)?.is_none() {
                     still_wanted.push(channel);
                 }
             }

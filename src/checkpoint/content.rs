@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::cut::LEAST_CHUNK;
 use super::layout;
-use super::record::{self, ChannelRecord};
+use super::record::{self, ValueRecord};
 use super::shape::{HASH_BYTES, Hash, Piece, Shape};
 use crate::error::Result;
 use crate::key::Namespace;
@@ -80,11 +80,11 @@ impl Content {
         Ok(Self::load_all(view, thread, vec![Some(row)])?.pop().flatten())
     }
 
-    /// The value, or `Some(None)` where the channel was empty; `None` when it is not what was stored.
+    /// The value; `None` when it is not what was stored.
     ///
     /// What comes from a disk or a network is verified byte by byte; of other values only the lengths are.
-    pub(super) fn read(&self, trust: Trust) -> Option<Option<Stored<'_>>> {
-        let Some(record) = record::decode::<ChannelRecord<'_>>(self.row.value())? else { return Some(None) };
+    pub(super) fn read(&self, trust: Trust) -> Option<Stored<'_>> {
+        let record: ValueRecord<'_> = record::decode(self.row.value())?;
         let length = record.tree.as_ref().map_or(record.bytes.len() as u64, |tree| tree.length);
         let mut parts = Vec::with_capacity(self.pieces.len() + 2);
         parts.extend(record.tree.as_ref().map(|tree| tree.head));
@@ -93,12 +93,12 @@ impl Content {
         }
         parts.push(record.bytes);
         let stored = Stored { form: record.form, length: usize::try_from(length).ok()?, parts };
-        stored.is_what_was_stored(record.check, trust).then_some(Some(stored))
+        stored.is_what_was_stored(record.check, trust).then_some(stored)
     }
 
     /// How a value that was read is cut, without cutting it; `None` where it is stored whole.
     pub(super) fn shape(&self) -> Option<Shape> {
-        let tree = record::decode::<ChannelRecord<'_>>(self.row.value())??.tree?;
+        let tree = record::decode::<ValueRecord<'_>>(self.row.value())?.tree?;
         let mut end = 0;
         let piece = |(hash, entry): &(Hash, Entry)| {
             end += chunk_bytes(entry)?.len();
@@ -168,7 +168,7 @@ struct Outline {
 impl Outline {
     /// What the row says; `None` where the value stands in the row, or cannot be read.
     fn of(row: &Entry) -> Option<Self> {
-        let tree = record::decode::<ChannelRecord<'_>>(row.value())??.tree?;
+        let tree = record::decode::<ValueRecord<'_>>(row.value())?.tree?;
         let top = tree.levels.len().saturating_sub(1);
         let mut items = Vec::new();
         for (level, hashes) in tree.levels.iter().enumerate().rev() {
@@ -222,8 +222,8 @@ pub(super) fn named_by(
     let mut named = HashSet::new();
     let mut nodes: HashSet<(usize, Hash)> = HashSet::new();
     for row in rows {
-        let Some(record) = record::decode::<ChannelRecord<'_>>(row.value()) else { return Ok(None) };
-        let Some(tree) = record.and_then(|record| record.tree) else { continue };
+        let Some(record) = record::decode::<ValueRecord<'_>>(row.value()) else { return Ok(None) };
+        let Some(tree) = record.tree else { continue };
         for (level, hashes) in tree.levels.iter().map(|hashes| &***hashes).chain([tree.chunks]).enumerate() {
             let Some(hashes) = read_hashes(hashes) else { return Ok(None) };
             nodes.extend(hashes.map(|hash| (if level == tree.levels.len() { 0 } else { level }, hash)));
@@ -245,7 +245,7 @@ pub(super) fn named_by(
 
 /// How many bytes the value of a row has; `None` when it cannot be read.
 pub(super) fn recorded_length(row: &Entry) -> Option<u64> {
-    let Some(record) = record::decode::<ChannelRecord<'_>>(row.value())? else { return Some(0) };
+    let record: ValueRecord<'_> = record::decode(row.value())?;
     Some(record.tree.map_or(record.bytes.len() as u64, |tree| tree.length))
 }
 

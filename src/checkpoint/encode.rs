@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::content::{Content, Trust};
 use super::cut::{self, Common};
 use super::recent::CutValue;
-use super::record::{ChannelRecord, Secret, Tree, Typed, ValueRecord, encode};
+use super::record::{Secret, Tree, Typed, ValueRecord, encode};
 use super::shape::{Hash, Known, Levels, Shape};
 use crate::msgpack;
 use crate::value::{Kind, Value};
@@ -40,7 +40,8 @@ pub(super) enum Previous {
 
 /// A value on its way into the store.
 pub(super) struct Encoded {
-    pub(super) row: Value<'static>,
+    /// The row; an empty channel has none.
+    pub(super) row: Option<Value<'static>>,
     /// The blocks, chunks and nodes that the value before does not name.
     pub(super) pieces: Vec<(Hash, Value<'static>)>,
     /// The value as it was cut, if it was.
@@ -49,9 +50,10 @@ pub(super) struct Encoded {
 
 /// Encodes a value whole.
 pub(super) fn encode_whole(value: Option<Typed<'_>>) -> Encoded {
-    let record: ChannelRecord<'_> =
-        value.map(|Typed { form, bytes }| ValueRecord { form, check: xxh3_64(bytes), bytes, tree: None });
-    let row = encode(&record, value.map_or(0, |value| value.bytes.len()));
+    let row = value.map(|Typed { form, bytes }| {
+        let record = ValueRecord { form, check: xxh3_64(bytes), bytes, tree: None };
+        encode(&record, bytes.len())
+    });
     Encoded { row, pieces: Vec::new(), cut: None }
 }
 
@@ -80,7 +82,7 @@ fn cut_after(secret: &Secret, value: Typed<'_>, previous: &Previous) -> Option<E
     let row = encode_row(value, &shape, &levels);
     let pieces = new_pieces(value.bytes, &shape, &levels, before.cut.map(|cut| &cut.names));
     let names = shape.names(&levels);
-    Some(Encoded { row, pieces, cut: Some(CutValue { bytes: value.bytes.to_vec(), shape, names }) })
+    Some(Encoded { row: Some(row), pieces, cut: Some(CutValue { bytes: value.bytes.to_vec(), shape, names }) })
 }
 
 /// The bytes of the value before.
@@ -95,7 +97,7 @@ impl<'p> Before<'p> {
         match previous {
             Previous::Cut(cut) => Some(Self { bytes: &cut.bytes, head: cut.shape.head, cut: Some(cut) }),
             Previous::Whole(content) => {
-                let stored = content.read(Trust::Memory)??;
+                let stored = content.read(Trust::Memory)?;
                 let bytes = stored.whole()?;
                 Some(Self { bytes, head: head_of(stored.form(), bytes), cut: None })
             }
@@ -156,7 +158,7 @@ fn encode_row(value: Typed<'_>, shape: &Shape, levels: &Levels) -> Value<'static
     };
     let tail = &value.bytes[shape.head + shape.tail_start()..];
     let check = xxh3_64(value.bytes);
-    let record: ChannelRecord<'_> = Some(ValueRecord { form: value.form, check, bytes: tail, tree: Some(tree) });
+    let record = ValueRecord { form: value.form, check, bytes: tail, tree: Some(tree) };
     encode(&record, tail.len() + 512)
 }
 

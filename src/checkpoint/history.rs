@@ -104,6 +104,6 @@ impl History {
     fn seed<'a>(&'a self, walked: &'a Walked) -> Result<Option<Stored<'a>>> {
         let Some(content) = &walked.seed else { return Ok(None) };
         let (found, _) = &self.steps[walked.depth - 1];
-        found.read_content(&walked.channel, content, self.trust)
+        found.read_content(&walked.channel, content, self.trust).map(Some)
     }
 }

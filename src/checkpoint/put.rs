@@ -154,7 +154,7 @@ fn previous(
     }
     let trust = Trust::of(thread.store);
     let content = Content::load(thread.store, &thread.namespace, row.clone())?;
-    let Some(content) = content.filter(|content| matches!(content.read(trust), Some(Some(_)))) else { return Ok(None) };
+    let Some(content) = content.filter(|content| content.read(trust).is_some()) else { return Ok(None) };
     let cut = CutValue::of(secret, &content);
     Ok(Some(cut.map_or_else(|| Previous::Whole(content), |cut| Previous::Cut(Arc::new(cut)))))
 }
@@ -172,7 +172,11 @@ fn write(
     thread.replace_head(&mut batch, &head);
     let first_row = batch.operations().len();
     for row in &rows {
-        batch.set(thread.namespace.borrow(), row.key.borrow(), row.encoded.row.clone(), Expiry::Never);
+        match &row.encoded.row {
+            Some(value) => batch.set(thread.namespace.borrow(), row.key.borrow(), value.clone(), Expiry::Never),
+            // There may be a value that was put under the same version.
+            None => batch.delete(thread.namespace.borrow(), row.key.borrow()),
+        };
     }
     let mut named = HashSet::new();
     for (hash, piece) in rows.iter().flat_map(|row| &row.encoded.pieces) {

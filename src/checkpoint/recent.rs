@@ -34,7 +34,7 @@ impl CutValue {
     /// What a row that was read stands for; `None` where it is whole, or not what was stored.
     pub(super) fn of(secret: &Secret, content: &Content) -> Option<Self> {
         let shape = content.shape()?;
-        let bytes = content.read(Trust::Nothing)??.to_vec();
+        let bytes = content.read(Trust::Nothing)?.to_vec();
         let names = shape.names(&shape.levels(secret));
         Some(Self { bytes, shape, names })
     }

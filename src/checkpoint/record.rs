@@ -118,10 +118,7 @@ pub(super) struct HeadRecord {
     pub(super) put_at: Option<i64>,
 }
 
-/// What a channel held at a version; `None` = nothing.
-pub(super) type ChannelRecord<'a> = Option<ValueRecord<'a>>;
-
-/// A channel's value: whole, or what behind its chunks is left of it.
+/// A channel's value at a version, of which an empty one has no record: whole, or what behind its chunks is left of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ValueRecord<'a> {
     pub(super) form: &'a str,

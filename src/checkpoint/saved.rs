@@ -138,22 +138,23 @@ impl Found {
         thread: &Namespace<'_>,
         channel: &str,
     ) -> Result<Option<Content>> {
+        match self.row_of(view, thread, channel)? {
+            Some(row) => Content::load(view, thread, row),
+            None => Ok(None),
+        }
+    }
+
+    /// The row of a channel of it; `None` where it is empty.
+    pub(super) fn row_of(&self, view: &dyn Reader, thread: &Namespace<'_>, channel: &str) -> Result<Option<Entry>> {
         let record = self.record()?;
-        let Some((_, version)) = record.versions.iter().find(|(name, _)| *name == channel) else { return Ok(None) };
-        let Some(row) = view.get(thread, &layout::channel(&self.checkpoint_ns, channel, version)?)? else {
-            return Ok(None);
-        };
-        let Some(content) = Content::load(view, thread, row)? else { return Ok(None) };
-        Ok(self.read_content(channel, &content, Trust::Memory)?.is_some().then_some(content))
+        match record.versions.iter().find(|(name, _)| *name == channel) {
+            Some((_, version)) => view.get(thread, &layout::channel(&self.checkpoint_ns, channel, version)?),
+            None => Ok(None),
+        }
     }
 
     /// The value that a channel of it holds, as it was stored.
-    pub(super) fn read_content<'c>(
-        &self,
-        channel: &str,
-        content: &'c Content,
-        trust: Trust,
-    ) -> Result<Option<Stored<'c>>> {
+    pub(super) fn read_content<'c>(&self, channel: &str, content: &'c Content, trust: Trust) -> Result<Stored<'c>> {
         content.read(trust).ok_or_else(|| self.corrupt(&format!("the value of channel {channel:?}")))
     }
 
@@ -196,7 +197,7 @@ impl Saved {
         let mut values = Vec::with_capacity(versions.len());
         for ((channel, _), content) in versions.iter().zip(&self.values) {
             let Some(content) = content else { continue };
-            values.extend(self.found.read_content(channel, content, self.trust)?.map(|value| (*channel, value)));
+            values.push((*channel, self.found.read_content(channel, content, self.trust)?));
         }
         Ok(Contents {
             parent_id,

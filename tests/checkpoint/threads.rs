@@ -288,7 +288,7 @@ fn what_is_stored_is_plain_msgpack() {
     let namespace = Namespace::new("\u{1f}thread:thread\0").expect("it is short");
     let entries = store.entries(&namespace, &Range::default()).expect("it can be listed");
 
-    assert_eq!(entries.len(), 5);
+    assert_eq!(entries.len(), 4);
     for entry in entries {
         let mut bytes = entry.value();
         rmpv::decode::read_value(&mut bytes).expect("it is msgpack");

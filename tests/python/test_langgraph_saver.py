@@ -107,6 +107,15 @@ def test_the_same_version_put_again_replaces_its_value(saver: SwarmStateSaver) -
     assert get(saver, config_of(checkpoint_id="1")).checkpoint["channel_values"] == {"a": "new"}
 
 
+def test_the_same_version_put_again_without_a_value_is_empty(saver: SwarmStateSaver) -> None:
+    put(saver, config_of(), "1", {"a": "old"})
+    empty = checkpoint_of("2")
+    empty["channel_versions"] = {"a": "1"}
+    saver.put(config_of(), empty, {}, {"a": "1"})
+
+    assert get(saver, config_of(checkpoint_id="1")).checkpoint["channel_values"] == {}
+
+
 def test_a_value_is_stored_once_for_all_checkpoints_of_its_version(saver: SwarmStateSaver) -> None:
     put(saver, config_of(), "1", {"a": "x" * 10_000})
     before = saver.store.size_bytes
