@@ -94,8 +94,12 @@ def alone(work: Work, count: int, rounds: int) -> float:
 
 def in_turn(works: Sequence[Work], count: int, rounds: int) -> list[float]:
     """The median time of one operation of each work, in nanoseconds; every round does all of them."""
-    times = [[_timed(work, count) for work in works] for _ in range(rounds)]
-    return [median(column) for column in zip(*times, strict=True)]
+    return [median(column) for column in columns(works, count, rounds)]
+
+
+def columns(works: Sequence[Work], count: int, rounds: int) -> list[tuple[float, ...]]:
+    """The times of one operation of each work, in nanoseconds, round by round; every round does all of them."""
+    return list(zip(*[[_timed(work, count) for work in works] for _ in range(rounds)], strict=True))
 
 
 def _timed(work: Work, count: int) -> float:

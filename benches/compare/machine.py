@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,11 +15,21 @@ def facts(date: str) -> dict[str, str]:
         "python": platform.python_version(),
         "swarmstate": version("swarmstate"),
         "ormsgpack": version("ormsgpack"),
-        "langgraph": version("langgraph"),
-        "langgraph-checkpoint": version("langgraph-checkpoint"),
-        "langgraph-checkpoint-sqlite": version("langgraph-checkpoint-sqlite"),
         "load average at the start": load(),
     }
+
+
+def disk(folder: Path) -> dict[str, str]:
+    """The file system that `folder` is on.
+
+    Raises:
+        SystemExit: It lives in memory, where a commit waits for nothing.
+    """
+    listed = subprocess.run(["df", "--output=fstype", folder], check=True, capture_output=True, text=True)
+    kind = listed.stdout.split()[-1]
+    if kind in ("tmpfs", "ramfs"):
+        raise SystemExit(f"{folder} is on {kind}, where a commit waits for no disk; name one on a disk by --folder")
+    return {"file system": kind}
 
 
 def load() -> str:

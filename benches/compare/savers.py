@@ -33,16 +33,16 @@ COUNT = 50
 THREADS = 8
 
 
-def rows(plan: Plan, namesake: str) -> Iterator[Row]:
+def rows(plan: Plan, folder: str, namesake: str) -> Iterator[Row]:
     yield from memory_rows(plan, "")
     gc.enable()
     yield from memory_rows(plan, ", gc on")
     gc.disable()
-    yield from serializer_rows(plan)
-    yield from sqlite_rows(plan)
-    yield from size_rows()
+    yield from serializer_rows(plan, folder)
+    yield from sqlite_rows(plan, folder)
+    yield from size_rows(folder)
     yield from flat_rows(plan)
-    yield from graph_rows(plan)
+    yield from graph_rows(plan, folder)
     yield from namesake_rows(plan, namesake)
 
 
@@ -61,10 +61,10 @@ def memory_rows(plan: Plan, note: str) -> Iterator[Row]:
         yield compare(f"{what}{note}", IN_MEMORY, ours, theirs, COUNT, plan.rounds, aim)
 
 
-def serializer_rows(plan: Plan) -> Iterator[Row]:
+def serializer_rows(plan: Plan, parent: str) -> Iterator[Row]:
     """A chat of 50 messages of 200 bytes: what the saver takes beside what its serializer takes of it."""
     chat = subjects.messages(51)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         for engine, aim in (("memory", 1.05), ("SQLite, NORMAL", 1.10)):
             store = swarmstate.Store() if engine == "memory" else file_store(folder, "normal")
             serializer = TimedSerializer()
@@ -119,9 +119,9 @@ def sqlite_saver(folder: str, synchronous: str) -> SqliteSaver:
     return saver
 
 
-def sqlite_rows(plan: Plan) -> Iterator[Row]:
+def sqlite_rows(plan: Plan, parent: str) -> Iterator[Row]:
     """Puts of a small state into files."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         for durability, threads, aim in (("FULL", 1, 0.6), ("FULL", THREADS, 0.2), ("NORMAL", 1, 0.5)):
             ours = SwarmStateSaver(file_store(folder, durability.lower()))
             theirs = sqlite_saver(folder, durability)
@@ -159,10 +159,10 @@ class InThreads:
         return None
 
 
-def size_rows() -> Iterator[Row]:
+def size_rows(parent: str) -> Iterator[Row]:
     """What a chat of 1,000 messages takes that is put after each of them."""
     chat = subjects.messages(1000)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         ours, theirs = SwarmStateSaver(file_store(folder, "normal")), InMemorySaver()
         for saver in (ours, theirs):
             subjects.chat_puts(saver, chat)
@@ -207,9 +207,9 @@ class State(TypedDict):
     log: Annotated[list[str], operator.add]
 
 
-def graph_rows(plan: Plan) -> Iterator[Row]:
+def graph_rows(plan: Plan, parent: str) -> Iterator[Row]:
     """Supersteps of a graph of five nodes, one after the other, over and over."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
         theirs = graph_runs(InMemorySaver())
         store = file_store(folder, "normal")
         for engine, saver, aim in (("memory", SwarmStateSaver(), 1.0), ("SQLite NORMAL", SwarmStateSaver(store), 1.3)):

@@ -123,3 +123,40 @@ def test_every_write_that_returned_outlives_the_kill_of_its_process(tmp_path, du
             snapshots = {id: snapshots[id] for id in kept}
             lasts = found
     assert sum(lasts) > 0
+
+
+LIMITED = """
+import resource, sys
+import swarmstate as ss
+
+store = ss.SqliteStore(sys.argv[1])
+store.set("n", "first", 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+written = 0
+try:
+    while True:
+        store.set("n", f"k{written}", b"x" * 20_000)
+        written += 1
+except ss.UnavailableError as error:
+    assert "state.db" in str(error), error
+try:
+    store.set("n", "large", b"x" * 2_000_000)
+    raise AssertionError("it went through")
+except ss.UnavailableError:
+    pass
+assert len(store) == written + 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+store.set("n", "large", b"x" * 2_000_000)
+print(written)
+"""
+
+
+def test_a_store_goes_on_after_a_limit_on_the_size_of_files_was_raised(tmp_path):
+    path = tmp_path / "state.db"
+
+    done = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    with ss.SqliteStore(path) as store:
+        assert len(store) == int(done.stdout) + 2
+        assert store.get("n", "large") == b"x" * 2_000_000

@@ -208,6 +208,41 @@ def test_a_child_that_was_forked_amid_writing_threads_neither_hangs_nor_harms(tm
     assert read(path) == [("k", count)]
 
 
+AMID_A_COPY = """
+class Enough(Exception):
+    pass
+
+store, target = ss.SqliteStore(path), ss.Store()
+store.set_many([("n", f"k{i:04}", i) for i in range(3000)])
+child = None
+
+def progress(done, total):
+    global child
+    if child is None:
+        child = os.fork()
+        if child == 0:
+            raise Enough
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        store.clear()
+
+try:
+    ss.copy(store, target, progress=progress)
+except Enough:
+    refused(lambda: store.set("n", "k", 2))
+    sys.exit(0)
+assert len(target) == 3000
+assert store.set("n", "k", 1)
+"""
+
+
+def test_a_child_that_was_forked_amid_a_copy_leaves_the_copy_alone(tmp_path):
+    path = tmp_path / "state.db"
+
+    run(FORK + AMID_A_COPY, path)
+
+    assert read(path) == [("k", 1)]
+
+
 POOL = """
 import multiprocessing, sys
 import swarmstate as ss

@@ -30,7 +30,7 @@ use self::commit::{Deadline, Writer};
 use self::connection::{File, Link, Pool, closed};
 use self::history::Cut;
 use self::line::{Lead, Line, Turn};
-use self::read::Moment;
+use self::read::{Moment, read_by};
 use self::snapshot::SqliteView;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
@@ -205,6 +205,14 @@ impl Sqlite {
         })
     }
 
+    fn read_several<R: Send>(&self, work: impl FnOnce(&Link, Moment) -> rusqlite::Result<R> + Send) -> Result<R> {
+        self.read_together(|link| work(link, Moment::Now(self.now())))
+    }
+
+    fn usage_by(&self, link: &Link) -> rusqlite::Result<Usage> {
+        read::usage(link, self.now())
+    }
+
     fn write_here(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
         self.require_open()?;
         let deadline = Deadline::after(self.shared.options.timeout);
@@ -262,35 +270,7 @@ impl Sqlite {
     }
 }
 
-impl Reader for Sqlite {
-    fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
-        self.read(|link, moment| read::get(link, moment, namespace, key))
-    }
-
-    fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-        self.read_together(|link| read::get_many(link, Moment::Now(self.now()), pairs))
-    }
-
-    fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-        self.read(|link, moment| read::entries(link, moment, namespace, range))
-    }
-
-    fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-        self.read(|link, moment| read::keys(link, moment, namespace, range))
-    }
-
-    fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-        self.read(|link, moment| read::namespaces(link, moment, range))
-    }
-
-    fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-        self.read(|link, moment| read::namespace(link, moment, namespace))
-    }
-
-    fn usage(&self) -> Result<Usage> {
-        self.read(|link, _| read::usage(link, self.now()))
-    }
-}
+read_by!(Sqlite);
 
 impl Store for Sqlite {
     fn capabilities(&self) -> &Capabilities {

@@ -35,6 +35,42 @@ impl Moment {
     }
 }
 
+/// What can be read by a connection, for what has a `read` of one statement, a `read_several` and a `usage_by`.
+macro_rules! read_by {
+    ($type:ty) => {
+        impl Reader for $type {
+            fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
+                self.read(|link, moment| read::get(link, moment, namespace, key))
+            }
+
+            fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
+                self.read_several(|link, moment| read::get_many(link, moment, pairs))
+            }
+
+            fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
+                self.read(|link, moment| read::entries(link, moment, namespace, range))
+            }
+
+            fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
+                self.read(|link, moment| read::keys(link, moment, namespace, range))
+            }
+
+            fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
+                self.read(|link, moment| read::namespaces(link, moment, range))
+            }
+
+            fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
+                self.read(|link, moment| read::namespace(link, moment, namespace))
+            }
+
+            fn usage(&self) -> Result<Usage> {
+                self.read(|link, _| self.usage_by(link))
+            }
+        }
+    };
+}
+pub(super) use read_by;
+
 pub(super) fn get(
     link: &Link,
     moment: Moment,

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 
 use super::connection::Link;
 use super::history::{self, Cut, dropped};
-use super::read::{self, Moment};
+use super::read::{self, Moment, read_by};
 use super::{Sqlite, sql};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -29,47 +29,17 @@ impl SqliteSnapshot {
             .ok_or_else(|| dropped(self.cut.info.id))
     }
 
-    fn usage_here(&self, _: &Link) -> rusqlite::Result<Usage> {
+    fn read_several<R: Send>(&self, work: impl FnOnce(&Link, Moment) -> rusqlite::Result<R> + Send) -> Result<R> {
+        self.read(work)
+    }
+
+    fn usage_by(&self, _: &Link) -> rusqlite::Result<Usage> {
         Ok(self.cut.info.usage)
     }
 }
 
-macro_rules! read_at_one_moment {
-    ($type:ty) => {
-        impl Reader for $type {
-            fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
-                self.read(|link, moment| read::get(link, moment, namespace, key))
-            }
-
-            fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-                self.read(|link, moment| read::get_many(link, moment, pairs))
-            }
-
-            fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-                self.read(|link, moment| read::entries(link, moment, namespace, range))
-            }
-
-            fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-                self.read(|link, moment| read::keys(link, moment, namespace, range))
-            }
-
-            fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-                self.read(|link, moment| read::namespaces(link, moment, range))
-            }
-
-            fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-                self.read(|link, moment| read::namespace(link, moment, namespace))
-            }
-
-            fn usage(&self) -> Result<Usage> {
-                self.read(|link, _| self.usage_here(link))
-            }
-        }
-    };
-}
-
-read_at_one_moment!(SqliteSnapshot);
-read_at_one_moment!(SqliteView);
+read_by!(SqliteSnapshot);
+read_by!(SqliteView);
 
 impl Snapshot for SqliteSnapshot {
     fn info(&self) -> &SnapshotInfo {
@@ -126,7 +96,11 @@ impl SqliteView {
         })
     }
 
-    fn usage_here(&self, link: &Link) -> rusqlite::Result<Usage> {
+    fn read_several<R: Send>(&self, work: impl FnOnce(&Link, Moment) -> rusqlite::Result<R> + Send) -> Result<R> {
+        self.read(work)
+    }
+
+    fn usage_by(&self, link: &Link) -> rusqlite::Result<Usage> {
         read::usage(link, self.at)
     }
 }
