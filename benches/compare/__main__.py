@@ -1,4 +1,4 @@
-"""Compares the engines and the checkpointer with their rivals: prints tables and stores the raw rows in `benches/results/`.
+"""Compares engines and checkpointer with their rivals: prints tables and stores the raw rows in `benches/results/`.
 
 `scripts/bench` builds the released wheel, makes the environments and runs this. A quick run stores nothing.
 """

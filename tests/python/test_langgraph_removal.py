@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import operator
+from typing import Annotated, Any, TypedDict
+
 import pytest
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 from langgraph_given import checkpoint_of, config_of, get, ids, put
 
 import swarmstate as ss
@@ -159,3 +164,42 @@ async def test_removals_have_async_twins(saver: SwarmStateSaver) -> None:
     assert ids(saver.list(None)) == ["2"]
     await saver.adelete_for_runs(["run"])
     assert ids(saver.list(None)) == []
+
+
+class State(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+
+
+def nested(saver: SwarmStateSaver) -> Any:
+    """A graph around a graph that asks before it answers."""
+    inner = StateGraph(State)
+    inner.add_node("ask", lambda state: {"log": [interrupt("inside?")]})
+    inner.add_edge(START, "ask")
+    outer = StateGraph(State)
+    outer.add_node("before", lambda state: {"log": ["before"]})
+    outer.add_node("inner", inner.compile())
+    outer.add_edge(START, "before")
+    outer.add_edge("before", "inner")
+    return outer.compile(checkpointer=saver)
+
+
+def namespaces(saver: SwarmStateSaver) -> set[str]:
+    found = saver.list({"configurable": {"thread_id": "thread"}})
+    return {item.config["configurable"]["checkpoint_ns"].split(":")[0] for item in found}
+
+
+@pytest.mark.parametrize("keep_last", [None, 1])
+def test_a_subgraph_that_waits_for_an_answer_survives_pruning(store: ss.Store, keep_last: int | None) -> None:
+    saver = SwarmStateSaver(store, keep_last=keep_last)
+    graph, config = nested(saver), config_of()
+    graph.invoke({"log": ["start"]}, config)
+
+    saver.prune(["thread"])
+
+    assert namespaces(saver) == {"", "inner"}
+    assert graph.get_state(config, subgraphs=True).tasks[0].state.next == ("ask",)
+    done = graph.invoke(Command(resume="yes"), config)
+    assert done["log"] == ["start", "before", "start", "before", "yes"]
+    saver.prune(["thread"])
+    assert namespaces(saver) == {""}
+    assert graph.get_state(config).values == done

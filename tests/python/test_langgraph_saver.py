@@ -428,6 +428,23 @@ def test_a_snapshot_of_the_store_brings_threads_back(saver: SwarmStateSaver) -> 
     assert ids(saver.list(None)) == ["1"]
 
 
+def test_threads_move_with_their_store(saver: SwarmStateSaver) -> None:
+    config, words = config_of(), [f"word {number}" for number in range(2000)]
+    for number in range(4):
+        config = put(saver, config, str(number), {"a": words[: 1900 + number]}, version=str(number))
+        saver.put_writes(config, [("a", number)], "task")
+    moved = SwarmStateSaver(ss.Store())
+
+    ss.copy(saver.store, moved.store)
+
+    assert list(moved.list(None)) == list(saver.list(None))
+    assert moved.usage("thread") == saver.usage("thread")
+    put(moved, config, "4", {"a": words[:1904]}, version="4")
+    assert get(moved, config_of()).checkpoint["channel_values"] == {"a": words[:1904]}
+    moved.prune(["thread"])
+    assert get(moved, config_of()).checkpoint["channel_values"] == {"a": words[:1904]}
+
+
 def test_a_record_that_cannot_be_read_names_thread_and_checkpoint(saver: SwarmStateSaver) -> None:
     put(saver, config_of("my thread"), "the id", {"a": 1})
     (namespace,) = saver.store.namespaces()
