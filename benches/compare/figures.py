@@ -99,7 +99,14 @@ def in_turn(works: Sequence[Work], count: int, rounds: int) -> list[float]:
 
 def columns(works: Sequence[Work], count: int, rounds: int) -> list[tuple[float, ...]]:
     """The times of one operation of each work, in nanoseconds, round by round; every round does all of them."""
-    return list(zip(*[[_timed(work, count) for work in works] for _ in range(rounds)], strict=True))
+    turns = [_turn(works, count, turn % len(works)) for turn in range(rounds)]
+    return list(zip(*turns, strict=True))
+
+
+def _turn(works: Sequence[Work], count: int, first: int) -> list[float]:
+    """One round, begun by another work each time, so that none always follows the same one."""
+    times = {place: _timed(works[place], count) for place in (*range(first, len(works)), *range(first))}
+    return [times[place] for place in range(len(works))]
 
 
 def _timed(work: Work, count: int) -> float:
