@@ -102,6 +102,18 @@ def test_every_output_of_a_serializer_comes_back(
     assert all(saved is not None and saved[5] == {"a": value} for saved, value in zip(found, versions, strict=True))
 
 
+def test_a_large_value_that_was_replaced_is_never_read_again(store: ss.Store) -> None:
+    saver = SwarmStateSaver(store)
+    for turn in range(30):
+        put_all(saver, [f"{turn % 10}" * 10_000])
+        assert read_all(saver, 1) == [f"{turn % 10}" * 10_000]
+    snapshot = store.snapshot()
+    put_all(saver, ["new" * 10_000])
+    assert read_all(saver, 1) == ["new" * 10_000]
+    store.restore(snapshot)
+    assert read_all(saver, 1) == ["9" * 10_000]
+
+
 def test_a_hundred_megabytes_come_back(saver: SwarmStateSaver) -> None:
     large = bytes(range(256)) * 400_000
 
