@@ -26,7 +26,7 @@ if [[ -n ${CI:-} ]]; then locked=(--locked); fi
 
 # What Rust tests build: every engine, without Python, which a test program cannot link.
 # shellcheck disable=SC2034
-engines=(--no-default-features --features sqlite)
+engines=(--no-default-features --features redis,sqlite)
 
 die() {
     local status=$1

@@ -50,6 +50,8 @@ mod py;
 
 pub use clock::{Clock, Timestamp};
 pub use engine::memory::{Memory, MemoryOptions};
+#[cfg(feature = "redis")]
+pub use engine::redis::{Redis, RedisOptions};
 #[cfg(feature = "sqlite")]
 pub use engine::sqlite::{Durability, Sqlite, SqliteOptions};
 pub use error::{Conflict, Error, Expected, Result};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::memory::{Memory, MemoryOptions};
+#[cfg(feature = "redis")]
+use crate::engine::redis::{Redis, RedisOptions};
 #[cfg(feature = "sqlite")]
 use crate::engine::sqlite::{Durability, Sqlite, SqliteOptions};
 use crate::error::{Error, Result};
@@ -11,13 +13,15 @@ use crate::store::Store;
 /// Opens the store that `url` names.
 ///
 /// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder and `sqlite:////var/lib/state.db` one
-/// by its absolute path. Names are percent-decoded. The query takes the options of the engine by name, as in
-/// `memory:?max_history=100`.
+/// by its absolute path; `redis[s]://[user:password@]host[:port][/db]` and `unix:///path?db=n` are a server, and
+/// `redis[s]+cluster://host:port,host:port` a cluster. Names are percent-decoded. The query takes the options of the engine by
+/// name, as in `memory:?max_history=100`.
 ///
 /// | engine | options |
 /// |---|---|
 /// | `memory` | `max_history` |
 /// | `sqlite` | `durability` (`full` or `normal`), `timeout` (seconds), `max_history`, `create` (`true` or `false`) |
+/// | `redis` | `prefix`, `timeout` (seconds), `max_history`, `ca` (a file in PEM) |
 ///
 /// # Errors
 /// `Invalid` for a URL that names no engine, an option that the engine does not have, or a value that it does not take; else what
@@ -40,12 +44,19 @@ pub fn open(url: &str) -> Result<Arc<dyn Store>> {
             let (path, options) = sqlite_options(rest)?;
             Ok(Arc::new(Sqlite::open(&path, options)?))
         }
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "unix" | "redis+cluster" | "rediss+cluster" => {
+            Ok(Arc::new(Redis::open(url, RedisOptions::default())?))
+        }
         _ => Err(no_engine(scheme)),
     }
 }
 
 fn no_engine(what: &str) -> Error {
-    Error::invalid(format!("{what:?} names no engine; a store's URL begins with `memory:` or `sqlite:///`"))
+    Error::invalid(format!(
+        "{what:?} names no engine; a store's URL begins with `memory:`, `sqlite:///`, `redis:`, `rediss:`, `unix:`, \
+         `redis+cluster:` or `rediss+cluster:`"
+    ))
 }
 
 fn memory_options(rest: &str) -> Result<MemoryOptions> {

@@ -19,7 +19,7 @@ import swarmstate
 
 WAIT_SECONDS = 30
 """How long any of them waits for another process or thread."""
-PAGE_BYTES = 8192
+PAGE_BYTES = 4096
 CACHE_KIB = 8 * 1024
 """What our engine gives each connection, and the `sqlite3` module gets too."""
 

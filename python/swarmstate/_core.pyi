@@ -14,6 +14,7 @@ __all__ = [
     "Clock",
     "Entry",
     "Outcome",
+    "RedisStore",
     "Snapshot",
     "SqliteStore",
     "Store",
@@ -396,6 +397,48 @@ class Store:
         traceback: TracebackType | None,
         /,
     ) -> None: ...
+
+@disjoint_base
+class RedisStore(Store):
+    """A store on a Redis or Valkey server, or on a Redis Cluster, shared by any number of processes and machines.
+
+    It has everything that Store has. What is written survives as the server's own persistence says; snapshots do too.
+    All threads share one connection to each server, and calls let other threads run while they wait for it. A child that
+    was forked connects anew.
+
+    Args:
+        url: "redis://[user:password@]host[:port][/db]", "rediss://..." for TLS, "unix:///path?db=n", or for a cluster
+            "redis+cluster://host:port,host:port" and "rediss+cluster://...". What its query says goes before the
+            keywords.
+        prefix: What the names of all keys begin with. Stores with other prefixes on the same server are strangers.
+        timeout: Seconds that a call may take in all, connecting included; above 0, at most 600.
+        max_history: The most snapshots that are left when this store takes one; None = unlimited.
+        ca: A file with the certificates, in PEM, that TLS trusts, a str or a path; None = those of the system.
+        clock: What tells the time; None = the system's clock, corrected by the server's. Tests pass a Clock and move
+            it.
+
+    Raises:
+        InvalidError: The URL or an option is wrong, or the server is older than 7.0, refuses the user, or is a cluster
+            where none was named.
+        UnavailableError: No server answers.
+
+    Example:
+        store = RedisStore("redis://localhost:6379/0", prefix="tour", max_history=100)
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        prefix: str = "swarmstate",
+        timeout: float = 5.0,
+        max_history: int | None = None,
+        ca: str | os.PathLike[str] | None = None,
+        clock: Clock | None = None,
+    ) -> Self: ...
+    @property
+    def address(self) -> str:
+        """Where the store is, without user and password, and its prefix."""
 
 @disjoint_base
 class SqliteStore(Store):
@@ -809,14 +852,15 @@ def open(url: str) -> Store:
     """Open the store that a URL names.
 
     `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
-    `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
-    the engine's class by name.
+    `sqlite:////var/lib/state.db` one by its absolute path; `redis://host:port/db` is a server, and
+    `redis+cluster://host:port,host:port` a cluster. Names are percent-decoded. The query takes the options of the
+    engine's class by name.
 
     Args:
         url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
 
     Returns:
-        The store: a Store for memory, a SqliteStore for a file.
+        The store: a Store for memory, a SqliteStore for a file, a RedisStore for a server or a cluster.
 
     Raises:
         InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not

@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod fault;
 mod open;
+mod redis;
 mod snapshot;
 mod sqlite;
 mod store;
@@ -45,6 +46,8 @@ mod _core {
     use super::entry::PyEntry;
     #[pymodule_export]
     use super::open::{copy, open};
+    #[pymodule_export]
+    use super::redis::PyRedisStore;
     #[pymodule_export]
     use super::snapshot::PySnapshot;
     #[pymodule_export]

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use super::argument::{self, Argument};
 use super::detaching;
 use super::error::{OrRaise, to_py};
+use super::redis::PyRedisStore;
 use super::snapshot::PySnapshot;
 use super::sqlite::PySqliteStore;
 use super::store::PyStore;
@@ -18,14 +19,15 @@ use crate::waiting::Waiting;
 /// Open the store that a URL names.
 ///
 /// `memory:` is a new store each time; `sqlite:///state.db` is a file in the current folder, and
-/// `sqlite:////var/lib/state.db` one by its absolute path. Names are percent-decoded. The query takes the options of
-/// the engine's class by name.
+/// `sqlite:////var/lib/state.db` one by its absolute path; `redis://host:port/db` is a server, and
+/// `redis+cluster://host:port,host:port` a cluster. Names are percent-decoded. The query takes the options of the
+/// engine's class by name.
 ///
 /// Args:
 ///     url: Such as "memory:?max_history=100" or "sqlite:///state.db?durability=normal&timeout=5".
 ///
 /// Returns:
-///     The store: a Store for memory, a SqliteStore for a file.
+///     The store: a Store for memory, a SqliteStore for a file, a RedisStore for a server or a cluster.
 ///
 /// Raises:
 ///     InvalidError: The URL names no engine, an option that the engine does not have, or a value that it does not
@@ -39,11 +41,12 @@ use crate::waiting::Waiting;
 pub(crate) fn open<'py>(py: Python<'py>, url: Argument<'_, '_>) -> PyResult<Bound<'py, PyAny>> {
     let url = argument::text("url", url)?;
     let store = py.detach(|| crate::open::open(url)).or_raise()?.with_waiting(detaching());
-    let is_file = store.capabilities().engine == "sqlite";
+    let engine = store.capabilities().engine;
     let base = PyClassInitializer::from(PyStore::new(store));
-    match is_file {
-        true => Ok(Bound::new(py, base.add_subclass(PySqliteStore))?.into_any()),
-        false => Ok(Bound::new(py, base)?.into_any()),
+    match engine {
+        "sqlite" => Ok(Bound::new(py, base.add_subclass(PySqliteStore))?.into_any()),
+        "redis" | "redis-cluster" => Ok(Bound::new(py, base.add_subclass(PyRedisStore))?.into_any()),
+        _ => Ok(Bound::new(py, base)?.into_any()),
     }
 }
 

@@ -4,6 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmstate::{Clock, Memory, MemoryOptions, Store, Timestamp};
+#[cfg(feature = "redis")]
+use swarmstate::{Redis, RedisOptions};
+
+#[cfg(feature = "redis")]
+#[path = "servers.rs"]
+pub(crate) mod servers;
 
 /// Opens an empty store that goes by a clock and retains so many snapshots.
 type Open = dyn Fn(&Clock, Option<usize>) -> Arc<dyn Store> + Sync;
@@ -23,6 +29,16 @@ impl Engine {
             let options = MemoryOptions { max_history, clock: clock.clone() };
             Arc::new(Memory::with_options(options).expect("the options are valid"))
         })
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis() -> Self {
+        Self::new(|clock, max_history| open_redis(servers::single(), clock, max_history))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_cluster() -> Self {
+        Self::new(|clock, max_history| open_redis(servers::cluster(), clock, max_history))
     }
 
     /// Files in a folder that goes with the engine.
@@ -59,4 +75,12 @@ impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// An empty store on a server that all tests share: its prefix is new.
+#[cfg(feature = "redis")]
+fn open_redis(url: &str, clock: &Clock, max_history: Option<usize>) -> Arc<dyn Store> {
+    let options =
+        RedisOptions { prefix: servers::fresh_prefix(), max_history, clock: clock.clone(), ..RedisOptions::default() };
+    Arc::new(Redis::open(url, options).expect("the server answers"))
 }

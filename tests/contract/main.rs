@@ -82,5 +82,9 @@ macro_rules! contract {
 }
 
 contract!(memory);
+#[cfg(feature = "redis")]
+contract!(redis);
+#[cfg(feature = "redis")]
+contract!(redis_cluster);
 #[cfg(feature = "sqlite")]
 contract!(sqlite);

@@ -86,7 +86,7 @@ fn assert_right_or_refused(sample: &Sample, lengths: impl Iterator<Item = usize>
 #[test]
 fn a_file_that_was_cut_off_is_refused_or_read_right() {
     let whole = CLOSED.file.len();
-    let pages = (1..whole / 8192).flat_map(|page| [page * 8192 - 1, page * 8192, page * 8192 + 1]);
+    let pages = (1..whole / 4096).flat_map(|page| [page * 4096 - 1, page * 4096, page * 4096 + 1]);
 
     assert_right_or_refused(
         &CLOSED,
@@ -99,7 +99,7 @@ fn a_file_that_was_cut_off_beside_its_log_is_an_error_or_a_value_and_never_a_pan
     let whole = LOGGED.file.len();
     assert!(LOGGED.log.as_ref().is_some_and(|log| !log.is_empty()));
 
-    assert_right_or_refused(&LOGGED, (1..whole / 8192).map(|page| page * 8192).chain((1..whole).step_by(5003)));
+    assert_right_or_refused(&LOGGED, (1..whole / 4096).map(|page| page * 4096).chain((1..whole).step_by(5003)));
 }
 
 #[test]

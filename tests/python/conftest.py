@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import servers
 
 import swarmstate as ss
 
@@ -19,6 +20,10 @@ hypothesis.settings.load_profile("swarmstate")
 # every test that asks for `store` by one line here.
 ENGINES: dict[str, Callable[..., ss.Store]] = {
     "memory": lambda directory, **options: ss.Store(**options),
+    "redis": lambda directory, **options: ss.RedisStore(servers.single(), prefix=servers.fresh_prefix(), **options),
+    "redis-cluster": lambda directory, **options: ss.RedisStore(
+        servers.cluster(), prefix=servers.fresh_prefix(), **options
+    ),
     "sqlite": lambda directory, **options: ss.SqliteStore(directory / "state.db", durability="normal", **options),
 }
 
@@ -32,15 +37,14 @@ def clock() -> ss.Clock:
     return ss.Clock(start=1_700_000_000.0)
 
 
-@pytest.fixture(params=ENGINES)
-def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
-    """Makes a fresh store of the engine under test; takes the options that every engine has."""
+def opening(engine: str, folder: Path, clock: ss.Clock) -> Iterator[Callable[..., ss.Store]]:
+    """Makes fresh stores of an engine, and closes them in the end."""
     made: list[ss.Store] = []
 
     def make(**options) -> ss.Store:
-        directory = tmp_path / f"store-{len(made)}"
+        directory = folder / f"store-{len(made)}"
         directory.mkdir()
-        made.append(ENGINES[request.param](directory, **{"clock": clock, **options}))
+        made.append(ENGINES[engine](directory, **{"clock": clock, **options}))
         return made[-1]
 
     yield make
@@ -48,10 +52,40 @@ def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
         store.close()
 
 
+@pytest.fixture(params=ENGINES)
+def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
+    """Makes a fresh store of the engine under test; takes the options that every engine has."""
+    yield from opening(request.param, tmp_path, clock)
+
+
 @pytest.fixture
 def store(make_store) -> ss.Store:
     """A fresh store, once for every engine, on `clock`."""
     return make_store()
+
+
+@pytest.fixture(params=[engine for engine in ENGINES if engine != "redis-cluster"])
+def wide_store(request, tmp_path, clock) -> Iterator[ss.Store]:
+    """A fresh store, once for every engine that changes several namespaces in one batch.
+
+    What the other one does instead stands in test_redis.py.
+    """
+    for make in opening(request.param, tmp_path, clock):
+        yield make()
+
+
+@pytest.fixture(scope="session")
+def fill() -> Callable[[ss.Store, Sequence[tuple[str, str, object]]], None]:
+    """Writes (namespace, key, value) tuples in as many batches as the engine needs for them."""
+
+    def write(store: ss.Store, items: Sequence[tuple[str, str, object]]) -> None:
+        most = store.capabilities.max_batch_operations
+        for namespace in dict.fromkeys(item[0] for item in items):
+            own = [item for item in items if item[0] == namespace]
+            for first in range(0, len(own), most):
+                store.set_many(own[first : first + most])
+
+    return write
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ def test_a_batch_writes_at_the_end_of_its_block(store):
     assert store.get("n", "a") == 1
 
 
-def test_a_batch_carries_out_every_operation(store):
-    store.set_many(
+def test_a_batch_carries_out_every_operation(wide_store):
+    wide_store.set_many(
         [("n", "deleted", 1), ("n", "live", "old"), ("n", "touched", 1), ("whole", "k", 1), ("from", "k", 7)]
     )
 
-    with store.batch() as batch:
+    with wide_store.batch() as batch:
         batch.set("n", "set", 1, ttl=5)
         batch.delete("n", "deleted")
         batch.increment("n", "counter", 3, ttl=6)
@@ -41,16 +41,16 @@ def test_a_batch_carries_out_every_operation(store):
         batch.copy_namespace("from", "to")
         assert len(batch) == 8
 
-    assert store.items("n") == [("counter", 3), ("live", "old"), ("made", "new"), ("set", 1), ("touched", 1)]
-    expiries = [store.entry("n", key).expires_at for key in store.keys("n")]
+    assert wide_store.items("n") == [("counter", 3), ("live", "old"), ("made", "new"), ("set", 1), ("touched", 1)]
+    expiries = [wide_store.entry("n", key).expires_at for key in wide_store.keys("n")]
     assert expiries == [START_MILLIS + 6000, None, START_MILLIS + 7000, START_MILLIS + 5000, START_MILLIS + 8000]
-    assert [store.items("whole"), store.items("to"), store.items("from")] == [[], [("k", 7)], [("k", 7)]]
+    assert [wide_store.items("whole"), wide_store.items("to"), wide_store.items("from")] == [[], [("k", 7)], [("k", 7)]]
 
 
-def test_outcomes_tell_what_became_of_each_operation(store):
-    live = store.set("n", "live", 1)
+def test_outcomes_tell_what_became_of_each_operation(wide_store):
+    live = wide_store.set("n", "live", 1)
 
-    with store.batch() as batch:
+    with wide_store.batch() as batch:
         batch.set("n", "set", 1)
         batch.delete("n", "nothing")
         batch.increment("n", "counter", 3)
@@ -134,39 +134,39 @@ def requiring(store, **wanted):
     return store.delete("written", "k")
 
 
-def test_a_batch_requires_a_key_at_a_revision(store):
-    old = store.set("n", "k", 1)
-    new = store.set("n", "k", 2)
+def test_a_batch_requires_a_key_at_a_revision(wide_store):
+    old = wide_store.set("n", "k", 1)
+    new = wide_store.set("n", "k", 2)
 
-    assert requiring(store, require=("n", "k", new)) is True
-    conflict = requiring(store, require=("n", "k", old))
+    assert requiring(wide_store, require=("n", "k", new)) is True
+    conflict = requiring(wide_store, require=("n", "k", old))
     assert [conflict.namespace, conflict.key, conflict.revision, conflict.position] == ["n", "k", new, 0]
 
 
-def test_a_batch_requires_a_key_to_be_absent(store):
-    standing = store.set("n", "k", 1)
+def test_a_batch_requires_a_key_to_be_absent(wide_store):
+    standing = wide_store.set("n", "k", 1)
 
-    assert requiring(store, require=("n", "absent", 0)) is True
-    assert requiring(store, require=("n", "k", 0)).revision == standing
+    assert requiring(wide_store, require=("n", "absent", 0)) is True
+    assert requiring(wide_store, require=("n", "k", 0)).revision == standing
 
 
-def test_a_batch_requires_a_key_to_be_present(store, clock):
-    store.set("n", "k", 1, ttl=5)
+def test_a_batch_requires_a_key_to_be_present(wide_store, clock):
+    wide_store.set("n", "k", 1, ttl=5)
 
-    assert requiring(store, require_present=("n", "k")) is True
+    assert requiring(wide_store, require_present=("n", "k")) is True
     clock.advance(5)
-    assert requiring(store, require_present=("n", "k")).revision == 0
+    assert requiring(wide_store, require_present=("n", "k")).revision == 0
 
 
-def test_a_batch_requires_that_nothing_in_a_namespace_changed(store):
-    store.set("n", "a", 1)
-    last = store.set("n", "b", 1)
+def test_a_batch_requires_that_nothing_in_a_namespace_changed(wide_store):
+    wide_store.set("n", "a", 1)
+    last = wide_store.set("n", "b", 1)
 
-    assert requiring(store, require_namespace=("n", last)) is True
-    assert requiring(store, require_namespace=("absent", 0)) is True
-    deleted = store.set("n", "c", 1) + 1
-    store.delete("n", "c")
-    conflict = requiring(store, require_namespace=("n", last))
+    assert requiring(wide_store, require_namespace=("n", last)) is True
+    assert requiring(wide_store, require_namespace=("absent", 0)) is True
+    deleted = wide_store.set("n", "c", 1) + 1
+    wide_store.delete("n", "c")
+    conflict = requiring(wide_store, require_namespace=("n", last))
     assert conflict.key is None
     assert conflict.revision >= deleted - 1 > last
 
@@ -205,16 +205,16 @@ def test_a_failed_condition_tells_its_place(store):
     ],
     ids=["wrong kind", "overflow", "target exists", "ttl", "named twice", "whole and by key"],
 )
-def test_a_batch_that_fails_leaves_the_state_and_the_revisions(store, collect):
-    store.set_many([("n", "text", "x"), ("n", "most", 2**63 - 1), ("m", "k", 1)])
-    before = [store.items("n"), revisions(store, "n"), store.items("m"), len(store)]
+def test_a_batch_that_fails_leaves_the_state_and_the_revisions(wide_store, collect):
+    wide_store.set_many([("n", "text", "x"), ("n", "most", 2**63 - 1), ("m", "k", 1)])
+    before = [wide_store.items("n"), revisions(wide_store, "n"), wide_store.items("m"), len(wide_store)]
 
-    with pytest.raises(ss.Error), store.batch() as batch:
+    with pytest.raises(ss.Error), wide_store.batch() as batch:
         batch.set("n", "first", 1)
         batch.set("o", "k", 1)
         collect(batch)
 
-    assert [store.items("n"), revisions(store, "n"), store.items("m"), len(store)] == before
+    assert [wide_store.items("n"), revisions(wide_store, "n"), wide_store.items("m"), len(wide_store)] == before
     assert batch.outcomes is None
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import servers
 
 import swarmstate as ss
 from swarmstate._command import _arguments
@@ -141,6 +142,9 @@ def is_as_written(value: object, text: str, namespace: dict) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_code_of_a_page_runs_and_gives_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    if name_of(page) == "docs/engines/redis.md":
+        monkeypatch.setenv("REDIS_URL", servers.single())
+        monkeypatch.setenv("REDIS_CLUSTER_URL", servers.cluster())
 
     run_page(page)
 

@@ -30,6 +30,7 @@ WRONG = {
     **{name: ["1", True, [1]] for name in ["ttl", "seconds", "timeout"]},
     **{name: [1, "yes"] for name in ["reverse", "create"]},
     "path": [b"bytes", 7, None],
+    "ca": [b"bytes", 7],
     "snapshot": [1, "1", ss.Store()],
     "base": [1, None, ss.Store()],
     "clock": [1.0, "now", ss.Store()],
@@ -56,6 +57,14 @@ CALLS = {
     "import_": {"file": io.BytesIO(), "target": ss.Store(), "progress": None},
     "Clock": {"start": 0.0},
     "Clock.advance": {"seconds": 1},
+    "RedisStore": {
+        "url": "redis://127.0.0.1",
+        "prefix": "p",
+        "timeout": 1,
+        "max_history": 1,
+        "ca": "ca.pem",
+        "clock": ss.Clock(),
+    },
     "SqliteStore": {
         "path": "state.db",
         "durability": "full",
@@ -136,14 +145,14 @@ def wrong_calls():
 def long_name_calls():
     for dotted, arguments in CALLS.items():
         for argument in sorted(arguments.keys() & set(NAMES)):
-            if dotted not in MOVES:
+            if dotted not in MOVES and dotted != "RedisStore":
                 yield pytest.param(dotted, argument, id=f"{dotted}-{argument}")
 
 
 @pytest.fixture
-def filled(store):
+def filled(store, fill):
     """A store in which every call of the table would change or read something."""
-    store.set_many([("n", "k", 1), ("n", "other", "text"), ("o", "k", [1])])
+    fill(store, [("n", "k", 1), ("n", "other", "text"), ("o", "k", [1])])
     store.snapshot()
     return store
 

@@ -84,17 +84,18 @@ class Model:
 
     def batch(self, store, namespace, key, value):
         """Sets two keys if the first one is absent, and else nothing."""
+        other = (key if store.capabilities.atomic_across_namespaces else namespace, namespace)
         try:
             with store.batch() as batch:
                 batch.require(namespace, key, 0)
                 batch.set(namespace, key, value)
-                batch.set(key, namespace, "other")
+                batch.set(*other, "other")
             assert (namespace, key) not in self.state
         except ss.ConflictError as conflict:
             assert [conflict.namespace, conflict.key] == [namespace, key]
             assert (namespace, key) in self.state
             return
-        self.state |= {(namespace, key): (value, None), (key, namespace): ("other", None)}
+        self.state |= {(namespace, key): (value, None), other: ("other", None)}
 
     def check(self, reader, state):
         in_order = sorted(state, key=in_bytes)

@@ -18,6 +18,7 @@ DEADLOCK_SECONDS = 60
 
 
 RunThreads = Callable[[Sequence[Callable[[], object]]], list[object]]
+Fill = Callable[[ss.Store, Sequence[tuple[str, str, object]]], None]
 
 
 @contextmanager
@@ -101,10 +102,10 @@ def test_readers_see_whole_values_during_writes(store: ss.Store, run_threads: Ru
         run_threads([read] * 4)
 
 
-def test_snapshots_see_batches_whole_or_not_at_all(store: ss.Store) -> None:
+def test_snapshots_see_batches_whole_or_not_at_all(wide_store: ss.Store) -> None:
     def write() -> None:
         for number in range(50):
-            with store.batch() as batch:
+            with wide_store.batch() as batch:
                 batch.set("a", "k", number)
                 batch.set("b", "k", number)
                 batch.increment("a", "writes")
@@ -112,11 +113,11 @@ def test_snapshots_see_batches_whole_or_not_at_all(store: ss.Store) -> None:
     write()
     with busy(write):
         for _ in range(500):
-            snapshot = store.snapshot()
+            snapshot = wide_store.snapshot()
             assert snapshot.get("a", "k") == snapshot.get("b", "k")
-            values = store.get_many([("a", "k"), ("b", "k")])
+            values = wide_store.get_many([("a", "k"), ("b", "k")])
             assert values[0] == values[1]
-            store.drop_snapshot(snapshot.id)
+            wide_store.drop_snapshot(snapshot.id)
 
 
 def test_a_restore_among_writers_leaves_one_state_or_the_other(store: ss.Store, run_threads: RunThreads) -> None:
@@ -148,8 +149,8 @@ def test_revisions_rise_whoever_writes(store: ss.Store, run_threads: RunThreads)
     assert len({revision for own in revisions for revision in own}) == 4_000
 
 
-def test_a_large_snapshot_is_dropped_while_others_read(store: ss.Store) -> None:
-    store.set_many([("n", f"k{number:06}", number) for number in range(200_000)])
+def test_a_large_snapshot_is_dropped_while_others_read(store: ss.Store, fill: Fill) -> None:
+    fill(store, [("n", f"k{number:06}", number) for number in range(200_000)])
     snapshot = store.snapshot()
     store.clear()
     store.set("n", "k", "still here")
@@ -239,8 +240,8 @@ def test_finalisers_that_use_the_store_inside_its_calls_never_deadlock(
     assert store.get("finalised", "count") == rounds * threads
 
 
-def test_a_store_is_used_while_a_copy_of_it_runs(store: ss.Store) -> None:
-    store.set_many([("n", f"k{number}", number) for number in range(20_000)])
+def test_a_store_is_used_while_a_copy_of_it_runs(store: ss.Store, fill: Fill) -> None:
+    fill(store, [("n", f"k{number}", number) for number in range(20_000)])
     target = ss.Store()
     reported: list[tuple[int, int]] = []
 

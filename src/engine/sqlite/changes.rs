@@ -18,7 +18,7 @@ use crate::key::{Key, Namespace};
 use crate::value::{Kind, Revision, Stamp, Value};
 
 /// Values that are longer stand in a table of their own: a tree without rowids compares whole rows.
-const INLINE_VALUE_BYTES: usize = 1400;
+const INLINE_VALUE_BYTES: usize = 900;
 
 /// Why a piece of work in a transaction came to nothing.
 pub(super) enum Stop {

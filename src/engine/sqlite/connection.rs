@@ -25,11 +25,11 @@ use crate::error::{Error, Result};
 const KEPT_STATEMENTS: usize = 128;
 /// What a connection keeps of the file in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
-/// The log is copied into the file when it has so many pages, 16 MiB. Oftener would wait for the disk oftener; more rarely would
+/// The log is copied into the file when it has so many pages, 8 MiB. Oftener would wait for the disk oftener; more rarely would
 /// make SQLite walk a longer chain for each page that every commit writes.
 const LOG_PAGES: i64 = 2048;
 /// What the log is cut back to after it was copied, in bytes: no less than it grows to again.
-const LOG_LIMIT: i64 = 24 * 1024 * 1024;
+const LOG_LIMIT: i64 = 12 * 1024 * 1024;
 /// The longest that SQLite itself can be told to wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
 /// After so long without the table of open files, a process asks whether it inherited it locked for ever.

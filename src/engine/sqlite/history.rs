@@ -157,7 +157,7 @@ pub(super) fn restore(changes: &mut Changes<'_>, cut: &Cut) -> Attempt<()> {
         return Err(dropped(cut.info.id).into());
     }
     let number = changes.next()?;
-    for (space, key, died) in changed(changes.link, cut.at, i64::MAX)? {
+    for (space, key, died) in changed(changes.link, cut.at)? {
         bring_back(changes, Address { space, key: &key }, died, number)?;
     }
     let mut statement = changes.link.prepare_cached(sql::CHANGED_SPACES)?;
@@ -169,10 +169,10 @@ pub(super) fn restore(changes: &mut Changes<'_>, cut: &Cut) -> Attempt<()> {
     Ok(())
 }
 
-/// The keys that changed between two cuts, each with the number at which it first did.
-fn changed(link: &Link, from: i64, to: i64) -> rusqlite::Result<Vec<(i64, String, i64)>> {
+/// The keys that changed after a cut, each with the number at which it first did.
+fn changed(link: &Link, at: i64) -> rusqlite::Result<Vec<(i64, String, i64)>> {
     let mut statement = link.prepare_cached(sql::CHANGED)?;
-    let rows = statement.query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let rows = statement.query_map([at], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     rows.collect()
 }
 
@@ -229,23 +229,17 @@ fn stamp(entry: &Entry, number: i64) -> Stamp {
 
 /// What lies between two snapshots that stand, of which `older` cuts first.
 pub(super) fn diff(link: &Link, older: i64, newer: i64) -> rusqlite::Result<Diff> {
-    let mut names = HashMap::new();
-    let mut diff = Diff::default();
-    for (space, key, _) in changed(link, older, newer)? {
-        let at = Address { space, key: &key };
-        let list = match (version(link, at, older)?, version(link, at, newer)?) {
-            (None, Some(_)) => &mut diff.added,
-            (Some(_), None) => &mut diff.removed,
-            (Some(old), Some(new)) if old.kind() != new.kind() || old.value() != new.value() => &mut diff.changed,
-            _ => continue,
+    let (mut names, mut diff) = (HashMap::new(), Diff::default());
+    let mut statement = link.prepare_cached(sql::DIFF)?;
+    let mut rows = statement.query([older, newer])?;
+    while let Some(row) = rows.next()? {
+        let list = match (row.get(2)?, row.get(3)?, row.get(4)?) {
+            (false, true, _) => &mut diff.added,
+            (true, false, _) => &mut diff.removed,
+            (true, true, false) => &mut diff.changed,
+            (false, false, _) | (true, true, true) => continue,
         };
-        let name: &mut String = match names.entry(space) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(unknown) => {
-                unknown.insert(link.prepare_cached(sql::SPACE_NAME)?.query_row([space], |row| row.get(0))?)
-            }
-        };
-        list.push((name.clone(), key));
+        list.push((name(link, &mut names, row.get(0)?)?, row.get(1)?));
     }
     for list in [&mut diff.added, &mut diff.removed, &mut diff.changed] {
         list.sort_unstable();
@@ -253,7 +247,12 @@ pub(super) fn diff(link: &Link, older: i64, newer: i64) -> rusqlite::Result<Diff
     Ok(diff)
 }
 
-fn version(link: &Link, at: Address<'_>, cut: i64) -> rusqlite::Result<Option<Entry>> {
-    let mut statement = link.prepare_cached(sql::VERSION_AT)?;
-    statement.query_row(params![at.space, at.key, cut], read::entry).optional()
+/// The name of a namespace, looked up once.
+fn name(link: &Link, known: &mut HashMap<i64, String>, space: i64) -> rusqlite::Result<String> {
+    if let Some(name) = known.get(&space) {
+        return Ok(name.clone());
+    }
+    let name: String = link.prepare_cached(sql::SPACE_NAME)?.query_row([space], |row| row.get(0))?;
+    known.insert(space, name.clone());
+    Ok(name)
 }

@@ -24,9 +24,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// What makes each version of the layout out of the one before it, the first out of an empty file. Only ever add to it.
 const MIGRATIONS: [&str; 1] = [FIRST];
 
-/// Before the first table, since they cannot be changed after it: pages that hold a 1 KB value inside, and free pages that
+/// Before the first table, since they cannot be changed after it: small pages, of which a commit writes whole ones, and free pages that
 /// can be given back in slices.
-const FORM: &str = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+const FORM: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 
 const FIRST: &str = "
 CREATE TABLE meta (

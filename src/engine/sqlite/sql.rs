@@ -307,21 +307,23 @@ pub(super) const ARCHIVE: &str = "INSERT INTO history SELECT ?1, namespace, key,
 pub(super) const ARCHIVE_ABSENT: &str = "INSERT INTO history (died, namespace, key, born) VALUES (?1, ?2, ?3, ?4)";
 /// id, key
 pub(super) const LAST_DIED: &str = "SELECT max(died) FROM history WHERE namespace = ?1 AND key = ?2";
-/// at, until: which keys changed in between (the plus signs keep the search on `died`), and where their first change stands
-pub(super) const CHANGED: &str = "SELECT namespace, key, min(died) FROM history WHERE died > ?1 AND died <= ?2 \
-     GROUP BY +namespace, +key";
+/// at: which keys changed since (the plus signs keep the search on `died`), and where their first change stands
+pub(super) const CHANGED: &str =
+    "SELECT namespace, key, min(died) FROM history WHERE died > ?1 GROUP BY +namespace, +key";
 /// died, id, key: whether the key was live, and its blob
 pub(super) const OLD_VERSION: &str =
     "SELECT kind IS NOT NULL, blob FROM history WHERE died = ?1 AND namespace = ?2 AND key = ?3";
-/// id, key, at: the version at a snapshot, if the key was live
-pub(super) const VERSION_AT: &str = concat!(
-    "SELECT ",
-    version!("entry"),
-    " FROM entry WHERE namespace = ?1 AND key = ?2 AND since <= ?3 \
-     UNION ALL SELECT ",
-    version!("history"),
-    " FROM history WHERE namespace = ?1 AND key = ?2 AND died > ?3 AND born <= ?3 AND kind IS NOT NULL"
-);
+/// older, newer: for each key that changed in between, its address, whether it was live and is, and whether the two are equal. What stood
+/// at the newer cut is either what died after it, or current.
+pub(super) const DIFF: &str = "SELECT changed.namespace, changed.key, old.kind IS NOT NULL, \
+     coalesce(later.kind, entry.kind) IS NOT NULL, old.kind IS coalesce(later.kind, entry.kind) \
+     AND coalesce(old.value, (SELECT data FROM blob WHERE id = old.blob)) IS coalesce(later.value, entry.value, \
+     (SELECT data FROM blob WHERE id = coalesce(later.blob, entry.blob))) \
+     FROM (SELECT namespace, key, min(died) AS died FROM history WHERE died > ?1 AND died <= ?2 \
+     GROUP BY +namespace, +key) AS changed CROSS JOIN history AS old USING (died, namespace, key) \
+     LEFT JOIN history AS later ON later.namespace = changed.namespace AND later.key = changed.key AND later.died > ?2 \
+     AND later.born <= ?2 \
+     LEFT JOIN entry ON entry.namespace = changed.namespace AND entry.key = changed.key AND entry.since <= ?2";
 /// died, id, key, since, blob: brings an old version back
 pub(super) const REVIVE: &str = "INSERT INTO entry SELECT namespace, key, kind, revision, ?4, created_at, updated_at, \
      expires_at, ?5, value FROM history WHERE died = ?1 AND namespace = ?2 AND key = ?3";
@@ -420,7 +422,7 @@ pub(super) const ALL: &[&str] = &[
     LAST_DIED,
     CHANGED,
     OLD_VERSION,
-    VERSION_AT,
+    DIFF,
     REVIVE,
     CHANGED_SPACES,
     ADD_SNAPSHOT,

@@ -292,6 +292,8 @@ fn every_statement_searches_by_a_key() {
         (sql::REMOVE_BLOBS, "SCAN entry"),
         // These sort what changed, and are as long as that.
         (sql::CHANGED, "USE TEMP B-TREE FOR GROUP BY"),
+        (sql::DIFF, "USE TEMP B-TREE FOR GROUP BY"),
+        (sql::DIFF, "SCAN changed"),
         (sql::CHANGED_SPACES, "USE TEMP B-TREE FOR GROUP BY"),
     ];
 
