@@ -125,6 +125,13 @@ impl KeyWriter {
         self
     }
 
+    /// Adds the beginning of a text part: the name is what all names with such a part begin with. Nothing may follow it.
+    pub fn beginning(self, part: &str) -> Self {
+        let mut name = self.text(part);
+        name.0.pop();
+        name
+    }
+
     /// Adds a number, which sorts among numbers by its value.
     pub fn number(mut self, part: i64) -> Self {
         use std::fmt::Write;

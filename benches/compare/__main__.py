@@ -1,4 +1,4 @@
-"""Compares the engines with their rivals: prints tables and stores the raw rows in `benches/results/`.
+"""Compares engines and checkpointer with their rivals: prints tables and stores the raw rows in `benches/results/`.
 
 `scripts/bench` builds the released wheel, makes the environments and runs this. A quick run stores nothing.
 """
@@ -18,12 +18,13 @@ import growth
 import machine
 import memory
 import namesake
+import savers
 import sqlite
 import weight
 from figures import Plan
 
 parser = argparse.ArgumentParser(prog="benches/compare", description=__doc__)
-parser.add_argument("engine", nargs="?", choices=("memory", "sqlite"), help="the engine to compare; else all of them")
+parser.add_argument("part", nargs="?", choices=("memory", "sqlite", "savers"), help="what to compare; else all of it")
 parser.add_argument("--quick", action="store_true", help="few rounds and no million entries; stores nothing")
 parser.add_argument("--namesake", default=".venv-namesake/bin/python", help="a Python that has the namesake installed")
 parser.add_argument("--folder", default="target", help="where files are made that are measured; it must be on a disk")
@@ -33,10 +34,9 @@ parser.add_argument("--date", default=time.strftime("%Y-%m-%d"), help="the date 
 def main() -> None:
     arguments = parser.parse_args()
     gc.disable()
-    if arguments.engine != "sqlite":
-        compare_memory(arguments)
-    if arguments.engine != "memory":
-        compare_sqlite(arguments)
+    parts = {"memory": compare_memory, "sqlite": compare_sqlite, "savers": compare_savers}
+    for part in [arguments.part] if arguments.part else parts:
+        parts[part](arguments)
 
 
 def compare_memory(arguments: argparse.Namespace) -> None:
@@ -67,6 +67,17 @@ def compare_sqlite(arguments: argparse.Namespace) -> None:
         facts,
         {"durability": durability, "settings": settings, "loads": loads, "growth": grown},
     )
+
+
+def compare_savers(arguments: argparse.Namespace) -> None:
+    plan = Plan.quick() if arguments.quick else Plan.full()
+    facts = machine.facts(arguments.date) | machine.disk(Path(arguments.folder))
+    packages = ("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite")
+    facts |= {name: version(name) for name in packages}
+    tell(facts)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        rows = shown(savers.rows(plan, folder, arguments.namesake), figures.show, is_first=True)
+    store("savers.json", arguments, facts, {"durability": "in memory, or as each row says", "rows": rows})
 
 
 def tell(facts: dict[str, str]) -> None:

@@ -110,9 +110,17 @@ def _turn(works: Sequence[Work], count: int, first: int) -> list[float]:
 
 
 def _timed(work: Work, count: int) -> float:
+    prepare_round(work)
     started = time.perf_counter_ns()
     work()
     return (time.perf_counter_ns() - started) / count
+
+
+def prepare_round(work: Work) -> None:
+    """Makes what a round takes, where a work has something to make; it is not timed."""
+    prepare = getattr(work, "prepare", None)
+    if prepare is not None:
+        prepare()
 
 
 def show(row: Row, *, is_first: bool) -> None:

@@ -9,6 +9,7 @@ import time
 from importlib.metadata import version
 
 import subjects
+from figures import prepare_round
 
 import swarmstate
 
@@ -20,6 +21,8 @@ def prepare(work: str, size: int):
     if work == "diff":
         count = 20 if size <= 1_000 else 1
         return subjects.diffs(subjects.filled(swarmstate.Store(), size), count, size), count
+    if work.startswith("saver_"):
+        return saver_work(work), size
     keys, store = subjects.names(size), swarmstate.Store()
     value = subjects.AGENT if work.endswith("agent") else subjects.SMALL
     for key in keys:
@@ -32,6 +35,23 @@ def prepare(work: str, size: int):
     return made, size
 
 
+def saver_work(work: str):
+    """What a checkpointer in memory does, `saver_subjects.py` says how."""
+    import saver_subjects
+
+    from swarmstate.integrations.langgraph import SwarmStateSaver
+
+    saver, count = SwarmStateSaver(), 50
+    made = {
+        "saver_put": lambda: saver_subjects.small_puts(saver, count),
+        "saver_writes": lambda: saver_subjects.Writes(saver, count),
+        "saver_get": lambda: saver_subjects.gets(saver, count, saver_subjects.SMALL),
+        "saver_put_large": lambda: saver_subjects.large_puts(saver, count),
+        "saver_get_large": lambda: saver_subjects.gets(saver, count, saver_subjects.channels(0)),
+    }
+    return made[work]()
+
+
 def main() -> None:
     gc.disable()
     prepared = None
@@ -42,8 +62,10 @@ def main() -> None:
         if prepared is None or prepared[0] != line:
             prepared = None
             prepared = line, *prepare(line.split()[0], int(line.split()[1]))
-            prepared[1]()
+            prepare_round(prepared[1])
+        prepared[1]()
         _, work, count = prepared
+        prepare_round(work)
         started = time.perf_counter_ns()
         work()
         print((time.perf_counter_ns() - started) / count, flush=True)

@@ -49,6 +49,10 @@ _Path: TypeAlias = str | os.PathLike[str]
 # LangGraph's values are serialized before they come here: (form, bytes).
 _Serialized: TypeAlias = tuple[str, bytes]
 _Version: TypeAlias = str | int | float
+_Origin: TypeAlias = tuple[str | None, list[tuple[str, str]], list[str]]
+_Names: TypeAlias = list[str]
+_Histories: TypeAlias = list[tuple[_Serialized | None, list[tuple[str, str, _Serialized]]]]
+_Overview: TypeAlias = list[tuple[str, str | None, float, int]]
 _ChannelValues: TypeAlias = list[tuple[str, _Version, _Serialized | None]]
 _Writes: TypeAlias = list[tuple[int, str, _Serialized]]
 _SavedCheckpoint: TypeAlias = tuple[
@@ -1015,9 +1019,14 @@ class Threads:
 
     Args:
         store: The store that holds them.
+        keep_last: How many checkpoints of each namespace stay; None = all of them.
+        ttl: Seconds after its last put at which a thread is gone; None = it stays.
+
+    Raises:
+        InvalidError: `keep_last` is below 1, or `ttl` not above 0.
     """
 
-    def __new__(cls, store: Store) -> Self: ...
+    def __new__(cls, store: Store, *, keep_last: int | None = None, ttl: float | None = None) -> Self: ...
     def put(
         self,
         thread_id: str,
@@ -1026,6 +1035,7 @@ class Threads:
         parent_id: str | None,
         checkpoint: _Serialized,
         metadata: _Serialized,
+        origin: _Origin,
         versions: dict[str, _Version],
         values: _ChannelValues,
         /,
@@ -1039,12 +1049,15 @@ class Threads:
             parent_id: The checkpoint that it follows.
             checkpoint: The checkpoint without the values and versions of its channels.
             metadata: Its metadata.
+            origin: What of the metadata decides how long it is kept: the run's id, the parents as (namespace, id), and
+                the names of the delta channels.
             versions: The version of every channel.
             values: Channel, version and value, where None stands for an empty channel.
 
         Raises:
             InvalidError: A name is above the limit, or an int outside 64 bits; nothing is written.
             TooLargeError: A record is above the limit; nothing is written.
+            ConflictError: Others change the thread without a pause; nothing is written.
         """
     def put_writes(
         self,
@@ -1109,6 +1122,76 @@ class Threads:
 
         Args:
             thread_id: The thread.
+        """
+    def prune(self, thread_id: str, keep: int, /) -> None:
+        """Remove all but the newest checkpoints of each namespace of a thread, and what only they named.
+
+        Args:
+            thread_id: The thread; an absent one is nothing to do.
+            keep: How many stay of each namespace.
+
+        Raises:
+            ConflictError: Others change the thread without a pause.
+            CorruptError: A record is not what was stored.
+        """
+    def delete_runs(self, run_ids: _Names, /) -> None:
+        """Remove the checkpoints that some runs made, from all threads, and what only they named.
+
+        Args:
+            run_ids: The runs.
+
+        Raises:
+            ConflictError: Others change a thread without a pause; all other threads are done.
+            CorruptError: A record is not what was stored; all other threads are done.
+        """
+    def overview(self, prefix: str, after: str | None, limit: int | None, /) -> _Overview:
+        """List threads in the order of their ids, without reading a checkpoint.
+
+        Args:
+            prefix: What the ids begin with.
+            after: Only threads whose id comes after this one, which need not exist.
+            limit: The most threads; None = all.
+
+        Returns:
+            Thread id, latest checkpoint id of the root graph, when a checkpoint was put last (seconds since 1970), and
+            the count of checkpoints.
+
+        Raises:
+            CorruptError: The head of a thread is not what was stored.
+        """
+    def usage(self, thread_id: str, /) -> tuple[int, int, int, int]:
+        """Tell how much room a thread takes, as if there were no other.
+
+        Args:
+            thread_id: The thread; an absent one takes none.
+
+        Returns:
+            Bytes stored, bytes as the serializer made them, checkpoints, and chunks.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
+    def remove_expired(self) -> int:
+        """Remove what is left of all threads whose time is over.
+
+        Returns:
+            How many threads those were.
+        """
+    def history(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: _Names, /) -> _Histories:
+        """Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.
+
+        Args:
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint; None = the latest.
+            channels: The channels, each named once.
+
+        Returns:
+            For each channel, in their order: the value at the nearest ancestor that stores one, or None, and the writes
+            since as (task id, channel, value), oldest first.
+
+        Raises:
+            CorruptError: A record is not what was stored.
         """
     def copy(self, source_id: str, target_id: str, /) -> None:
         """Copy a thread with all that it holds. An absent source, or one that is the target, is nothing to do.

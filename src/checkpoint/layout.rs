@@ -5,14 +5,19 @@
 //! namespace is the last of them; keys of writes sort by number, not by digits.
 
 use super::record::Version;
+use super::shape::Hash;
 use crate::error::Result;
 use crate::key::{Key, KeyReader, KeyWriter, Namespace, Prefix};
 
 /// What the namespace of a thread begins with; U+001F keeps it apart from a user's own.
 const THREAD: &str = "\u{1f}thread:";
+const HEAD: &str = "head";
 const CHECKPOINT: &str = "checkpoint:";
 const CHANNEL: &str = "channel:";
 const WRITE: &str = "write:";
+const CHUNK: &str = "chunk:";
+/// The digits of a hash: those of base64url, in the order of ASCII.
+const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 /// Stand before a version, so that 1, 1.0 and "1" are three.
 const INTEGER: &str = "i";
 const FLOAT: &str = "f";
@@ -23,9 +28,9 @@ pub(super) fn thread(thread_id: &str) -> Result<Namespace<'static>> {
     Namespace::new(KeyWriter::new().tag(THREAD).text(thread_id).finish())
 }
 
-/// What the namespaces of all threads begin with.
-pub(super) fn threads() -> Result<Prefix<'static>> {
-    Prefix::new(THREAD)
+/// What the namespaces of the threads begin with whose ids begin with `prefix`.
+pub(super) fn threads(prefix: &str) -> Result<Prefix<'static>> {
+    Prefix::new(KeyWriter::new().tag(THREAD).beginning(prefix).finish())
 }
 
 /// The thread that a namespace belongs to, if it is a thread's.
@@ -34,6 +39,11 @@ pub(super) fn read_thread(namespace: &str) -> Option<String> {
     parts.tag(THREAD)?;
     let thread_id = parts.text()?;
     parts.is_at_end().then(|| thread_id.into_owned())
+}
+
+/// The key of what a thread knows about itself.
+pub(super) fn head() -> Key<'static> {
+    Key::new(HEAD).expect("it is short")
 }
 
 fn checkpoints(checkpoint_ns: &str) -> KeyWriter {
@@ -81,9 +91,36 @@ pub(super) fn channel(checkpoint_ns: &str, channel: &str, version: &Version<'_>)
     })
 }
 
+/// What the keys of all channels' values of a thread begin with.
+pub(super) fn all_channels() -> Result<Prefix<'static>> {
+    Prefix::new(CHANNEL)
+}
+
 /// The bits of a float, the same for 0.0 and -0.0, which are one version.
 fn float_bits(float: f64) -> i64 {
     (float + 0.0).to_bits().cast_signed()
+}
+
+/// What the keys of all chunks of a thread begin with.
+pub(super) fn all_chunks() -> Result<Prefix<'static>> {
+    Prefix::new(CHUNK)
+}
+
+/// Whether a key is that of a chunk, a block or a node.
+pub(super) fn is_chunk(key: &str) -> bool {
+    key.starts_with(CHUNK)
+}
+
+/// The key of a chunk, a block or a node.
+pub(super) fn chunk(hash: &Hash) -> Key<'static> {
+    let mut key = String::with_capacity(CHUNK.len() + 22);
+    key.push_str(CHUNK);
+    let mut bits = u128::from_be_bytes(*hash);
+    for _ in 0..22 {
+        key.push(char::from(DIGITS[(bits >> 122) as usize]));
+        bits <<= 6;
+    }
+    Key::new(key).expect("it is short")
 }
 
 /// The key of a task's write.
@@ -97,12 +134,29 @@ pub(super) fn writes_of(checkpoint_ns: &str, checkpoint_id: &str) -> Result<Pref
     Prefix::new(KeyWriter::new().tag(WRITE).text(checkpoint_ns).text(checkpoint_id).finish())
 }
 
-/// Task and index of a write, from its key.
-pub(super) fn read_write(key: &str) -> Option<(String, i64)> {
+/// What the keys of all writes of a thread begin with.
+pub(super) fn all_writes() -> Result<Prefix<'static>> {
+    Prefix::new(WRITE)
+}
+
+/// What the key of a write says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WriteKey {
+    pub(super) checkpoint_ns: String,
+    pub(super) checkpoint_id: String,
+    pub(super) task_id: String,
+    pub(super) index: i64,
+}
+
+/// Checkpoint, task and index of a write, from its key.
+pub(super) fn read_write(key: &str) -> Option<WriteKey> {
     let mut parts = KeyReader::new(key);
     parts.tag(WRITE)?;
-    parts.text()?;
-    parts.text()?;
-    let (task_id, index) = (parts.text()?, parts.number()?);
-    parts.is_at_end().then(|| (task_id.into_owned(), index))
+    let write = WriteKey {
+        checkpoint_ns: parts.text()?.into_owned(),
+        checkpoint_id: parts.text()?.into_owned(),
+        task_id: parts.text()?.into_owned(),
+        index: parts.number()?,
+    };
+    parts.is_at_end().then_some(write)
 }

@@ -8,6 +8,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use super::content::Trust;
 use super::layout;
 use super::saved::{Found, Saved};
 use crate::error::{Error, Result};
@@ -37,14 +38,15 @@ pub struct Query<'a> {
 /// An open listing.
 pub struct Listing {
     view: Arc<dyn Reader>,
+    trust: Trust,
     streams: BinaryHeap<Stream>,
     /// The stream that the last checkpoint came from; its next one is read when somebody asks for more.
     current: Option<Pages>,
 }
 
 impl Listing {
-    pub(super) fn open(view: Arc<dyn Reader>, query: &Query<'_>) -> Result<Self> {
-        let mut listing = Self { view, streams: BinaryHeap::new(), current: None };
+    pub(super) fn open(view: Arc<dyn Reader>, trust: Trust, query: &Query<'_>) -> Result<Self> {
+        let mut listing = Self { view, trust, streams: BinaryHeap::new(), current: None };
         match query.thread_id {
             Some(thread_id) => listing.open_thread(thread_id, query)?,
             None => listing.open_threads(query)?,
@@ -53,25 +55,19 @@ impl Listing {
     }
 
     fn open_threads(&mut self, query: &Query<'_>) -> Result<()> {
-        let mut last: Option<String> = None;
-        loop {
-            let after = last.as_deref().map(Key::new).transpose()?;
-            let range = Range { after, ..Range::of(layout::threads()?).limit(THREADS_AT_A_TIME) };
-            let page = self.view.namespaces(&range)?;
-            for namespace in &page {
-                let thread_id = layout::read_thread(namespace)
-                    .ok_or_else(|| Error::corrupt(format!("{namespace:?} is not the namespace of a thread")))?;
-                self.open_thread(&thread_id, query)?;
-            }
-            match page.into_iter().next_back() {
-                Some(name) => last = Some(name),
-                None => return Ok(()),
-            }
+        let view = self.view.clone();
+        let mut names = threads_of(&*view);
+        while let Some(thread_id) = names.next()? {
+            self.open_thread(&thread_id, query)?;
         }
+        Ok(())
     }
 
     fn open_thread(&mut self, thread_id: &str, query: &Query<'_>) -> Result<()> {
         let thread = layout::thread(thread_id)?;
+        if self.view.get(&thread, &layout::head())?.is_none() {
+            return Ok(());
+        }
         if let Some(checkpoint_ns) = query.checkpoint_ns {
             return self.open_stream(thread_id, &thread, checkpoint_ns, query);
         }
@@ -141,8 +137,43 @@ impl Listing {
     /// As [`Listing::next`].
     pub fn load(&self, found: Found) -> Result<Saved> {
         let thread = layout::thread(&found.thread_id)?;
-        found.load(&*self.view, &thread)
+        found.load(&*self.view, &thread, self.trust)
     }
+}
+
+/// The threads in a store or view, in the order of their ids' bytes.
+pub(super) fn threads_of(reader: &dyn Reader) -> ThreadNames<'_> {
+    ThreadNames { reader, last: None, page: Vec::new().into_iter() }
+}
+
+/// Walks the ids of threads, those included whose time is over.
+pub(super) struct ThreadNames<'a> {
+    reader: &'a dyn Reader,
+    last: Option<String>,
+    page: std::vec::IntoIter<String>,
+}
+
+impl ThreadNames<'_> {
+    pub(super) fn next(&mut self) -> Result<Option<String>> {
+        if self.page.as_slice().is_empty() {
+            self.page = threads_in(self.reader, "", self.last.as_deref(), THREADS_AT_A_TIME)?.into_iter();
+        }
+        let next = self.page.next();
+        if next.is_some() {
+            self.last.clone_from(&next);
+        }
+        Ok(next)
+    }
+}
+
+/// A page of the threads whose ids begin with `prefix` and come after `after`, those included whose time is over.
+pub(super) fn threads_in(reader: &dyn Reader, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    let after = after.map(|thread_id| Key::new(layout::thread(thread_id)?.as_str().to_owned())).transpose()?;
+    let range = Range { after, ..Range::of(layout::threads(prefix)?).limit(limit) };
+    let read = |name: String| {
+        layout::read_thread(&name).ok_or_else(|| Error::corrupt(format!("{name:?} is not the namespace of a thread")))
+    };
+    reader.namespaces(&range)?.into_iter().map(read).collect()
 }
 
 /// What is left of one namespace of one thread, with its greatest id taken out.

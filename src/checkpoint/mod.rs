@@ -5,20 +5,41 @@
 //! last key, never something remembered: all who share a store agree on it. What the bytes of a value mean is left to the
 //! serializer that wrote them.
 
+mod census;
+mod content;
+mod cut;
+mod encode;
+mod history;
 mod layout;
 mod listing;
+mod overview;
+mod put;
+mod recent;
 mod record;
+mod retention;
 mod saved;
+mod shape;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod thread;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use self::content::Stored;
+use self::content::Trust;
+pub use self::history::{ChannelHistory, History};
+use self::listing::threads_of;
 pub use self::listing::{Listing, Query};
-use self::record::{CheckpointRecord, WriteRecord, encode};
-pub use self::record::{Typed, Version};
+pub use self::overview::{ThreadInfo, ThreadUsage, Wanted};
+use self::recent::Recent;
+pub use self::record::{Origin, Typed, Version};
+use self::retention::Keeper;
+pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
+use self::thread::{Thread, retried};
 use crate::error::Result;
-use crate::store::{Batch, Expiry, Operation, Store, StoreExt};
+use crate::store::{Store, StoreExt};
 
 /// Where a graph's checkpoints lie: a thread, and in it the root graph's namespace or a subgraph's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +61,8 @@ pub struct NewCheckpoint<'a> {
     pub checkpoint: Typed<'a>,
     /// Its metadata.
     pub metadata: Typed<'a>,
+    /// What of its metadata decides how long it is kept.
+    pub origin: Origin<'a>,
     /// The version of every channel.
     pub versions: Vec<(&'a str, Version<'a>)>,
     /// The channels that have a new version, and what they hold.
@@ -81,40 +104,39 @@ pub struct NewWrite<'a> {
 #[derive(Clone)]
 pub struct Threads {
     store: Arc<dyn Store>,
+    recent: Arc<Recent>,
+    keeper: Arc<Keeper>,
 }
 
 impl Threads {
-    /// The threads in `store`.
+    /// The threads in `store`, which are kept for ever.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self::with_retention(store, Retention::default())
+    }
+
+    /// The threads in `store`; what is put here is kept as `retention` says.
+    pub fn with_retention(store: Arc<dyn Store>, retention: Retention) -> Self {
+        Self { store, recent: Arc::default(), keeper: Arc::new(Keeper::new(retention)) }
     }
 
     /// Stores a checkpoint and what its channels hold at their new versions; a version stored before is replaced.
     ///
     /// # Cost
-    /// One batch of 1 + new values operations.
+    /// One batch of 2 + new values + new chunks operations, after one read; with large values three. A value that has much in
+    /// common with the one before it is compared with that; only what differs is hashed and written.
     ///
     /// # Errors
-    /// `Invalid` when an address is longer than a name may be, `TooLarge` above the store's limits: nothing is written.
-    /// `Unavailable`: it may have happened, and a repeat does no harm.
+    /// `Invalid` when an address is longer than a name may be, `TooLarge` above the store's limits, `Corrupt` when the thread's
+    /// head cannot be read: nothing is written. `Conflict` when others change the thread without a pause: nothing is
+    /// written. `Unavailable`: it may have happened, and a repeat does no harm.
     pub fn put(&self, place: Place<'_>, new: &NewCheckpoint<'_>) -> Result<()> {
-        let thread = layout::thread(place.thread_id)?;
-        let mut batch = Batch::new();
-        for ChannelValue { channel, version, value } in &new.values {
-            let key = layout::channel(place.checkpoint_ns, channel, version)?;
-            let record = encode(value, value.map_or(0, |value| value.bytes.len()));
-            batch.set(thread.borrow(), key, record, Expiry::Never);
+        let thread = Thread::new(&*self.store, place.thread_id)?;
+        let expiry = self.keeper.expiry();
+        let puts = retried(|| put::put(&thread, &self.recent, expiry, place.checkpoint_ns, new))?;
+        if self.keeper.after_put(&thread, puts) {
+            self.recent.take_head(thread.id);
         }
-        let record = CheckpointRecord {
-            parent_id: new.parent_id,
-            checkpoint: new.checkpoint,
-            metadata: new.metadata,
-            versions: Cow::Borrowed(&new.versions),
-        };
-        let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * new.versions.len();
-        let key = layout::checkpoint(place.checkpoint_ns, new.checkpoint_id)?;
-        batch.set(thread.borrow(), key, encode(&record, size_hint), Expiry::Never);
-        self.store.write(&batch).map(drop)
+        Ok(())
     }
 
     /// Stores what a task wrote after a checkpoint, which need not be there yet.
@@ -133,25 +155,11 @@ impl Threads {
         task: Task<'_>,
         writes: &[NewWrite<'_>],
     ) -> Result<()> {
-        let thread = layout::thread(place.thread_id)?;
-        let mut batch = Batch::new();
-        for (position, write) in writes.iter().enumerate() {
-            if is_superseded(write, &writes[position + 1..], &writes[..position]) {
-                continue;
-            }
-            let (namespace, expiry) = (thread.borrow(), Expiry::Never);
-            let key = layout::write(place.checkpoint_ns, checkpoint_id, task.id, write.index)?;
-            let record = WriteRecord { task_path: task.path, channel: write.channel, value: write.value };
-            let value = encode(&record, write.value.bytes.len());
-            batch.push(match write.index {
-                0.. => Operation::Ensure { namespace, key, value, expiry },
-                _ => Operation::Set { namespace, key, value, expiry },
-            });
-        }
-        if batch.operations().is_empty() {
+        if writes.is_empty() {
             return Ok(());
         }
-        self.store.write(&batch).map(drop)
+        let thread = Thread::new(&*self.store, place.thread_id)?;
+        put::put_writes(&thread, self.keeper.expiry(), place.checkpoint_ns, checkpoint_id, task, writes)
     }
 
     /// Reads a checkpoint by its id, or the latest of its place.
@@ -165,9 +173,24 @@ impl Threads {
         let thread = layout::thread(place.thread_id)?;
         let view = self.store.view_of(&thread)?;
         match Found::find(&*view, &thread, place, checkpoint_id)? {
-            Some(found) => found.load(&*view, &thread).map(Some),
+            Some(found) => found.load(&*view, &thread, Trust::of(&*self.store)).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Reads what the ancestors of a checkpoint say about channels whose values are rebuilt from writes; the checkpoint is the
+    /// latest of its place, or has an id.
+    ///
+    /// For each channel: the value at the nearest ancestor that stores one, and all writes since, that ancestor's own
+    /// included and the checkpoint's own not.
+    ///
+    /// # Cost
+    /// One walk of the ancestors for all channels, on one consistent cut.
+    ///
+    /// # Errors
+    /// As [`Threads::get`].
+    pub fn history(&self, place: Place<'_>, checkpoint_id: Option<&str>, channels: &[&str]) -> Result<History> {
+        History::read(&*self.store.view()?, place, checkpoint_id, channels, Trust::of(&*self.store))
     }
 
     /// Lists checkpoints, newest id first, as they stand now: what is written later does not show.
@@ -178,7 +201,47 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn list(&self, query: &Query<'_>) -> Result<Listing> {
-        Listing::open(self.store.view()?, query)
+        Listing::open(self.store.view()?, Trust::of(&*self.store), query)
+    }
+
+    /// Lists threads in the order of their ids' bytes, without reading a checkpoint.
+    ///
+    /// # Cost
+    /// One look at each thread's head.
+    ///
+    /// # Errors
+    /// `Corrupt` when a head cannot be read, `Unavailable` when the store does not answer.
+    pub fn overview(&self, wanted: &Wanted<'_>) -> Result<Vec<ThreadInfo>> {
+        overview::threads(&*self.store, wanted)
+    }
+
+    /// How much room a thread takes, as if there were no other; nothing where it is not there.
+    ///
+    /// # Cost
+    /// Reads all of the thread but its chunks.
+    ///
+    /// # Errors
+    /// As [`Threads::get`].
+    pub fn usage(&self, thread_id: &str) -> Result<ThreadUsage> {
+        overview::usage(&*self.store.view()?, &Thread::new(&*self.store, thread_id)?)
+    }
+
+    /// Removes what is left of all threads whose time is over, and tells how many those were.
+    ///
+    /// Nothing of it can be read any more. Puts that give threads a time to live remove some of it as they go.
+    ///
+    /// # Cost
+    /// One look at each thread's head.
+    ///
+    /// # Errors
+    /// As [`Threads::put`]; some threads may be removed.
+    pub fn remove_expired(&self) -> Result<u64> {
+        let mut removed = 0;
+        let mut names = threads_of(&*self.store);
+        while let Some(thread_id) = names.next()? {
+            removed += u64::from(retention::remove_expired(&Thread::new(&*self.store, &thread_id)?)?);
+        }
+        Ok(removed)
     }
 
     /// Removes a thread with all that it holds.
@@ -201,13 +264,49 @@ impl Threads {
         if source_id == target_id {
             return Ok(());
         }
-        let (source, target) = (layout::thread(source_id)?, layout::thread(target_id)?);
-        self.store.copy_namespace(source.as_str(), target.as_str()).map(drop)
+        let (source, target) = (Thread::new(&*self.store, source_id)?, Thread::new(&*self.store, target_id)?);
+        if !self.store.contains(source.namespace.as_str(), layout::head().as_str())? {
+            return Ok(());
+        }
+        if !self.store.contains(target.namespace.as_str(), layout::head().as_str())? {
+            target.begin()?;
+        }
+        self.store.copy_namespace(source.namespace.as_str(), target.namespace.as_str()).map(drop)
     }
-}
 
-/// Whether another write of the same call takes the place of `write`.
-fn is_superseded(write: &NewWrite<'_>, later: &[NewWrite<'_>], earlier: &[NewWrite<'_>]) -> bool {
-    let rivals = if write.index < 0 { later } else { earlier };
-    rivals.iter().any(|rival| rival.index == write.index)
+    /// Removes all but the newest `keep` checkpoints of each namespace of a thread; an absent thread is nothing to do.
+    ///
+    /// What stays besides: the ancestors from which the delta channels of those that stay are rebuilt, all writes of
+    /// what stays, and writes that came before their checkpoint. A subgraph's namespace goes when the checkpoint that it ran
+    /// under goes.
+    ///
+    /// # Cost
+    /// O(records of the thread), mostly one batch.
+    ///
+    /// # Errors
+    /// `Conflict` when others change the thread without a pause, `Corrupt` when one of its checkpoints cannot be read: the
+    /// thread is as it was, or some of what nothing names any more is gone.
+    pub fn prune(&self, thread_id: &str, keep: usize) -> Result<()> {
+        let thread = Thread::new(&*self.store, thread_id)?;
+        sweep::sweep(&thread, &|census| census.newest(keep).map(Some))
+    }
+
+    /// Removes the checkpoints of some runs, with their writes, from all threads. Values that other checkpoints name stay.
+    ///
+    /// # Cost
+    /// Reads every checkpoint's record once.
+    ///
+    /// # Errors
+    /// As [`Threads::prune`], after all other threads were done.
+    pub fn delete_runs(&self, run_ids: &[&str]) -> Result<()> {
+        let mut failed = None;
+        let store = &*self.store;
+        let mut names = threads_of(store);
+        while let Some(thread_id) = names.next()? {
+            let thread = Thread::new(store, &thread_id)?;
+            let result = sweep::sweep(&thread, &|census| census.without_runs(run_ids));
+            failed = failed.or(result.err());
+        }
+        failed.map_or(Ok(()), Err)
+    }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_bytes::Bytes;
 
 use crate::value::{Kind, Value};
 
@@ -83,10 +84,68 @@ pub(super) struct CheckpointRecord<'a> {
     pub(super) metadata: Typed<'a>,
     #[serde(borrow)]
     pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
+    #[serde(borrow)]
+    pub(super) origin: Cow<'a, Origin<'a>>,
 }
 
-/// What a channel held at a version; `None` = nothing.
-pub(super) type ChannelRecord<'a> = Option<Typed<'a>>;
+/// What a checkpoint's metadata says that decides how long it, and others, are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin<'a> {
+    /// The run that made it.
+    pub run_id: Option<&'a str>,
+    /// The checkpoints that the graphs around its own stood at: namespace and id.
+    #[serde(borrow)]
+    pub parents: Vec<(&'a str, &'a str)>,
+    /// The channels whose value is to be rebuilt from the writes of its ancestors.
+    #[serde(borrow)]
+    pub delta_channels: Vec<&'a str>,
+}
+
+/// Bytes that nobody outside knows; they key the hashes of a thread's chunks.
+pub(super) type Secret = serde_bytes::ByteArray<32>;
+
+/// What a thread knows about itself; every put writes it, so its revision names one state of the thread's checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeadRecord {
+    pub(super) secret: Secret,
+    /// The greatest checkpoint id of the root graph.
+    pub(super) latest: Option<String>,
+    /// How many checkpoints there are, in all namespaces.
+    pub(super) checkpoints: u64,
+    /// Puts since old checkpoints were last removed.
+    pub(super) puts_since_sweep: u64,
+    /// When a checkpoint was put last, in milliseconds, if the head was written since.
+    pub(super) put_at: Option<i64>,
+}
+
+/// A channel's value at a version, of which an empty one has no record: whole, or what behind its chunks is left of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ValueRecord<'a> {
+    pub(super) form: &'a str,
+    /// The xxh3-64 of the whole value.
+    pub(super) check: u64,
+    /// The whole value, or its tail.
+    #[serde(with = "serde_bytes")]
+    pub(super) bytes: &'a [u8],
+    #[serde(borrow)]
+    pub(super) tree: Option<Tree<'a>>,
+}
+
+/// What of a value stands in chunks, and how to find them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tree<'a> {
+    /// The bytes of the whole value.
+    pub(super) length: u64,
+    /// The bytes before the first block.
+    #[serde(with = "serde_bytes")]
+    pub(super) head: &'a [u8],
+    /// For each level, blocks first, the hashes that no node above has, one behind the other.
+    #[serde(borrow)]
+    pub(super) levels: Vec<Cow<'a, Bytes>>,
+    /// The hashes of the chunks behind the last block.
+    #[serde(with = "serde_bytes")]
+    pub(super) chunks: &'a [u8],
+}
 
 /// What a task wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

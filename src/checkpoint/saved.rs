@@ -2,8 +2,10 @@
 //!
 //! What is held here are the store's own entries; they are taken apart when somebody asks, without a copy of the values.
 
-use super::record::{self, ChannelRecord, CheckpointRecord, Typed, Version, WriteRecord};
-use super::{Place, layout};
+use super::Place;
+use super::content::{Content, Stored, Trust};
+use super::layout::{self, WriteKey};
+use super::record::{self, CheckpointRecord, Typed, Version, WriteRecord};
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
 use crate::store::{Range, Reader};
@@ -26,8 +28,9 @@ pub struct Found {
 pub struct Saved {
     found: Found,
     /// One for each channel of the record, in the same order.
-    values: Vec<Option<Entry>>,
+    values: Vec<Option<Content>>,
     writes: Vec<Entry>,
+    trust: Trust,
 }
 
 /// What a [`Saved`] holds, borrowed from it.
@@ -42,7 +45,7 @@ pub struct Contents<'a> {
     /// The version of every channel.
     pub versions: Vec<(&'a str, Version<'a>)>,
     /// The values of the channels that are not empty.
-    pub values: Vec<(&'a str, Typed<'a>)>,
+    pub values: Vec<(&'a str, Stored<'a>)>,
     /// The writes, by (`task_path`, `task_id`, `index`).
     pub writes: Vec<Write<'a>>,
 }
@@ -70,6 +73,9 @@ impl Found {
         place: Place<'_>,
         checkpoint_id: Option<&str>,
     ) -> Result<Option<Self>> {
+        if view.get(thread, &layout::head())?.is_none() {
+            return Ok(None);
+        }
         let entry = match checkpoint_id {
             Some(id) => view.get(thread, &layout::checkpoint(place.checkpoint_ns, id)?)?,
             None => {
@@ -102,26 +108,73 @@ impl Found {
     }
 
     /// Reads what lies beside the record.
-    pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>) -> Result<Saved> {
+    pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>, trust: Trust) -> Result<Saved> {
         let keys = self.channel_keys()?;
         let pairs: Vec<(Namespace<'_>, Key<'_>)> = keys.into_iter().map(|key| (thread.borrow(), key)).collect();
-        let values = view.get_many(&pairs)?;
-        let writes = layout::writes_of(&self.checkpoint_ns, &self.checkpoint_id)?;
-        let writes = view.entries(thread, &Range::of(writes))?;
-        Ok(Saved { found: self, values, writes })
+        let values = Content::load_all(view, thread, view.get_many(&pairs)?)?;
+        let writes = self.write_entries(view, thread)?;
+        Ok(Saved { found: self, values, writes, trust })
     }
 
-    fn channel_keys(&self) -> Result<Vec<Key<'static>>> {
+    /// The entries of the writes that wait on it.
+    pub(super) fn write_entries(&self, view: &dyn Reader, thread: &Namespace<'_>) -> Result<Vec<Entry>> {
+        view.entries(thread, &Range::of(layout::writes_of(&self.checkpoint_ns, &self.checkpoint_id)?))
+    }
+
+    /// Takes the entries of its writes apart, in the order (`task_path`, `task_id`, `index`).
+    pub(super) fn read_writes<'e>(&self, entries: &'e [Entry]) -> Result<Vec<Write<'e>>> {
+        let mut writes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            writes.push(read_write(entry).ok_or_else(|| self.corrupt("one of its writes"))?);
+        }
+        writes.sort_unstable_by(|a, b| (a.task_path, &a.task_id, a.index).cmp(&(b.task_path, &b.task_id, b.index)));
+        Ok(writes)
+    }
+
+    /// What a channel of it holds; `None` where it is empty.
+    pub(super) fn content_of(
+        &self,
+        view: &dyn Reader,
+        thread: &Namespace<'_>,
+        channel: &str,
+    ) -> Result<Option<Content>> {
+        match self.row_of(view, thread, channel)? {
+            Some(row) => Content::load(view, thread, row),
+            None => Ok(None),
+        }
+    }
+
+    /// The row of a channel of it; `None` where it is empty.
+    pub(super) fn row_of(&self, view: &dyn Reader, thread: &Namespace<'_>, channel: &str) -> Result<Option<Entry>> {
+        let record = self.record()?;
+        match record.versions.iter().find(|(name, _)| *name == channel) {
+            Some((_, version)) => view.get(thread, &layout::channel(&self.checkpoint_ns, channel, version)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The value that a channel of it holds, as it was stored.
+    pub(super) fn read_content<'c>(&self, channel: &str, content: &'c Content, trust: Trust) -> Result<Stored<'c>> {
+        content.read(trust).ok_or_else(|| self.corrupt(&format!("the value of channel {channel:?}")))
+    }
+
+    /// Namespace and id.
+    pub(super) fn place(&self) -> (&str, &str) {
+        (&self.checkpoint_ns, &self.checkpoint_id)
+    }
+
+    /// The keys of its channels' values.
+    pub(super) fn channel_keys(&self) -> Result<Vec<Key<'static>>> {
         let versions = self.record()?.versions;
         versions.iter().map(|(channel, version)| layout::channel(&self.checkpoint_ns, channel, version)).collect()
     }
 
-    fn record(&self) -> Result<CheckpointRecord<'_>> {
+    pub(super) fn record(&self) -> Result<CheckpointRecord<'_>> {
         record::decode(self.entry.value()).ok_or_else(|| self.corrupt("its record"))
     }
 
     #[cold]
-    fn corrupt(&self, part: &str) -> Error {
+    pub(super) fn corrupt(&self, part: &str) -> Error {
         let Self { thread_id, checkpoint_ns, checkpoint_id, .. } = self;
         Error::corrupt(format!(
             "checkpoint {checkpoint_id:?} of thread {thread_id:?}, namespace {checkpoint_ns:?}: {part} cannot be read"
@@ -140,13 +193,11 @@ impl Saved {
     /// # Errors
     /// `Corrupt`, naming thread and checkpoint, when one is not what was stored.
     pub fn contents(&self) -> Result<Contents<'_>> {
-        let CheckpointRecord { parent_id, checkpoint, metadata, versions } = self.found.record()?;
+        let CheckpointRecord { parent_id, checkpoint, metadata, versions, .. } = self.found.record()?;
         let mut values = Vec::with_capacity(versions.len());
-        for ((channel, _), entry) in versions.iter().zip(&self.values) {
-            let Some(entry) = entry else { continue };
-            let stored: ChannelRecord<'_> = record::decode(entry.value())
-                .ok_or_else(|| self.found.corrupt(&format!("the value of channel {channel:?}")))?;
-            values.extend(stored.map(|value| (*channel, value)));
+        for ((channel, _), content) in versions.iter().zip(&self.values) {
+            let Some(content) = content else { continue };
+            values.push((*channel, self.found.read_content(channel, content, self.trust)?));
         }
         Ok(Contents {
             parent_id,
@@ -154,22 +205,13 @@ impl Saved {
             metadata,
             versions: versions.into_owned(),
             values,
-            writes: self.writes()?,
+            writes: self.found.read_writes(&self.writes)?,
         })
-    }
-
-    fn writes(&self) -> Result<Vec<Write<'_>>> {
-        let mut writes = Vec::with_capacity(self.writes.len());
-        for entry in &self.writes {
-            writes.push(read_write(entry).ok_or_else(|| self.found.corrupt("one of its writes"))?);
-        }
-        writes.sort_unstable_by(|a, b| (a.task_path, &a.task_id, a.index).cmp(&(b.task_path, &b.task_id, b.index)));
-        Ok(writes)
     }
 }
 
 fn read_write(entry: &Entry) -> Option<Write<'_>> {
-    let (task_id, index) = layout::read_write(entry.key())?;
+    let WriteKey { task_id, index, .. } = layout::read_write(entry.key())?;
     let WriteRecord { task_path, channel, value } = record::decode(entry.value())?;
     Some(Write { task_path, task_id, index, channel, value })
 }

@@ -4,17 +4,24 @@
 //! belongs together is [`checkpoint`](crate::checkpoint)'s.
 
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::argument;
-use super::error::OrRaise;
+use super::argument::{self, Argument};
+use super::error::{OrRaise, to_py};
 use super::store::PyStore;
 use crate::checkpoint::{
-    ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Place, Query, Saved, Task, Threads, Typed, Version,
+    ChannelHistory, ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Origin, Place, Query, Retention,
+    Saved, Stored, Task, ThreadInfo, Threads, Typed, Version, Wanted, Write,
 };
+use crate::error::{Error, Result};
+use crate::waiting::Waiting;
+
+/// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
+const MOST_BYTES_ATTACHED: usize = 256 * 1024;
 
 /// LangGraph's threads in a store.
 ///
@@ -22,14 +29,51 @@ use crate::checkpoint::{
 ///
 /// Args:
 ///     store: The store that holds them.
+///     keep_last: How many checkpoints of each namespace stay; None = all of them.
+///     ttl: Seconds after its last put at which a thread is gone; None = it stays.
+///
+/// Raises:
+///     InvalidError: `keep_last` is below 1, or `ttl` not above 0.
 #[pyclass(frozen, name = "Threads", module = "swarmstate._core")]
-pub(crate) struct PyThreads(Threads);
+pub(crate) struct PyThreads {
+    /// Where the engine waits, calls run detached from the interpreter as a whole, on a handle that waits plainly.
+    waits: bool,
+    threads: Threads,
+}
+
+impl PyThreads {
+    fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
+        run(py, self.waits, || work(&self.threads))
+    }
+
+    /// Runs an operation that goes through a whole thread, or more.
+    fn run_long<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
+        run(py, true, || work(&self.threads))
+    }
+}
+
+/// Runs one whole operation, without the interpreter's lock where it waits or takes long.
+fn run<R: Send>(py: Python<'_>, is_long: bool, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
+    if is_long { py.detach(work) } else { work() }.or_raise()
+}
 
 #[pymethods]
 impl PyThreads {
     #[new]
-    fn new(store: PyRef<'_, PyStore>) -> Self {
-        Self(Threads::new(store.engine().clone()))
+    #[pyo3(signature = (store, *, keep_last=None, ttl=None))]
+    fn new(
+        store: PyRef<'_, PyStore>,
+        keep_last: Option<Argument<'_, '_>>,
+        ttl: Option<Argument<'_, '_>>,
+    ) -> PyResult<Self> {
+        let retention = Retention {
+            ttl: ttl.map(|ttl| argument::seconds("ttl", ttl)).transpose()?,
+            keep_last: keep_last.map(at_least_one).transpose()?,
+        };
+        let engine = store.engine();
+        let waits = engine.capabilities().waits;
+        let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
+        Ok(Self { waits, threads: Threads::with_retention(engine, retention) })
     }
 
     /// Store a checkpoint and the values of the channels that have a new version, in one step.
@@ -41,22 +85,27 @@ impl PyThreads {
     ///     parent_id: The checkpoint that it follows.
     ///     checkpoint: The checkpoint without the values and versions of its channels.
     ///     metadata: Its metadata.
+    ///     origin: What of the metadata decides how long it is kept: the run's id, the parents as (namespace, id), and
+    ///         the names of the delta channels.
     ///     versions: The version of every channel.
     ///     values: Channel, version and value, where None stands for an empty channel.
     ///
     /// Raises:
     ///     InvalidError: A name is above the limit, or an int outside 64 bits; nothing is written.
     ///     TooLargeError: A record is above the limit; nothing is written.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, parent_id, checkpoint, metadata, versions, values, /))]
+    ///     ConflictError: Others change the thread without a pause; nothing is written.
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, parent_id, checkpoint, metadata, origin, versions, values, /))]
     #[expect(clippy::too_many_arguments, reason = "one call carries one checkpoint, and positions cost least")]
     fn put<'py>(
         &self,
+        py: Python<'py>,
         thread_id: &str,
         checkpoint_ns: &str,
         checkpoint_id: &str,
         parent_id: Option<&str>,
         checkpoint: Serialized<'_>,
         metadata: Serialized<'_>,
+        origin: OriginRow,
         versions: &Bound<'py, PyDict>,
         values: &Bound<'py, PyList>,
     ) -> PyResult<()> {
@@ -72,10 +121,13 @@ impl PyThreads {
             parent_id,
             checkpoint: checkpoint.typed(),
             metadata: metadata.typed(),
+            origin: origin_of(&origin),
             versions: versions.collect::<PyResult<_>>()?,
             values: values.iter().map(channel_value).collect(),
         };
-        self.0.put(Place { thread_id, checkpoint_ns }, &new).or_raise()
+        let bytes: usize = new.values.iter().filter_map(|value| Some(value.value?.bytes.len())).sum();
+        let is_long = self.waits || bytes > MOST_BYTES_ATTACHED;
+        run(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
     }
 
     /// Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -92,8 +144,10 @@ impl PyThreads {
     ///     InvalidError: A name is above the limit; nothing is written.
     ///     TooLargeError: A record is above the limit; nothing is written.
     #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, writes, /))]
+    #[expect(clippy::too_many_arguments, reason = "one call carries one task's writes, and positions cost least")]
     fn put_writes<'py>(
         &self,
+        py: Python<'py>,
         thread_id: &str,
         checkpoint_ns: &str,
         checkpoint_id: &str,
@@ -106,7 +160,8 @@ impl PyThreads {
         let writes =
             writes.iter().map(|(index, channel, value)| NewWrite { index: *index, channel, value: value.typed() });
         let (place, task) = (Place { thread_id, checkpoint_ns }, Task { id: task_id, path: task_path });
-        self.0.put_writes(place, checkpoint_id, task, &writes.collect::<Vec<_>>()).or_raise()
+        let writes: Vec<NewWrite<'_>> = writes.collect();
+        self.run(py, |threads| threads.put_writes(place, checkpoint_id, task, &writes))
     }
 
     /// Read a checkpoint with the values of its channels and the writes that wait on it, as of one moment.
@@ -130,7 +185,7 @@ impl PyThreads {
         checkpoint_ns: &str,
         checkpoint_id: Option<&str>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        match self.0.get(Place { thread_id, checkpoint_ns }, checkpoint_id).or_raise()? {
+        match self.run(py, |threads| threads.get(Place { thread_id, checkpoint_ns }, checkpoint_id))? {
             Some(saved) => to_tuple(py, &saved).map(Some),
             None => Ok(None),
         }
@@ -149,13 +204,15 @@ impl PyThreads {
     #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, before, /))]
     fn list(
         &self,
+        py: Python<'_>,
         thread_id: Option<&str>,
         checkpoint_ns: Option<&str>,
         checkpoint_id: Option<&str>,
         before: Option<&str>,
     ) -> PyResult<PyCheckpoints> {
-        let listing = self.0.list(&Query { thread_id, checkpoint_ns, checkpoint_id, before }).or_raise()?;
-        Ok(PyCheckpoints { listing, current: None })
+        let query = Query { thread_id, checkpoint_ns, checkpoint_id, before };
+        let listing = self.run(py, |threads| threads.list(&query))?;
+        Ok(PyCheckpoints { waits: self.waits, listing, current: None })
     }
 
     /// Remove a thread with all that it holds.
@@ -163,8 +220,8 @@ impl PyThreads {
     /// Args:
     ///     thread_id: The thread.
     #[pyo3(signature = (thread_id, /))]
-    fn delete(&self, thread_id: &str) -> PyResult<()> {
-        self.0.delete(thread_id).or_raise()
+    fn delete(&self, py: Python<'_>, thread_id: &str) -> PyResult<()> {
+        self.run(py, |threads| threads.delete(thread_id))
     }
 
     /// Copy a thread with all that it holds. An absent source, or one that is the target, is nothing to do.
@@ -176,14 +233,128 @@ impl PyThreads {
     /// Raises:
     ///     ConflictError: The target holds anything; nothing is copied.
     #[pyo3(signature = (source_id, target_id, /))]
-    fn copy(&self, source_id: &str, target_id: &str) -> PyResult<()> {
-        self.0.copy(source_id, target_id).or_raise()
+    fn copy(&self, py: Python<'_>, source_id: &str, target_id: &str) -> PyResult<()> {
+        self.run(py, |threads| threads.copy(source_id, target_id))
+    }
+
+    /// Remove all but the newest checkpoints of each namespace of a thread, and what only they named.
+    ///
+    /// Args:
+    ///     thread_id: The thread; an absent one is nothing to do.
+    ///     keep: How many stay of each namespace.
+    ///
+    /// Raises:
+    ///     ConflictError: Others change the thread without a pause.
+    ///     CorruptError: A record is not what was stored.
+    #[pyo3(signature = (thread_id, keep, /))]
+    fn prune(&self, py: Python<'_>, thread_id: &str, keep: usize) -> PyResult<()> {
+        self.run_long(py, |threads| threads.prune(thread_id, keep))
+    }
+
+    /// Remove the checkpoints that some runs made, from all threads, and what only they named.
+    ///
+    /// Args:
+    ///     run_ids: The runs.
+    ///
+    /// Raises:
+    ///     ConflictError: Others change a thread without a pause; all other threads are done.
+    ///     CorruptError: A record is not what was stored; all other threads are done.
+    #[pyo3(signature = (run_ids, /))]
+    fn delete_runs(&self, py: Python<'_>, run_ids: Vec<String>) -> PyResult<()> {
+        let run_ids: Vec<&str> = run_ids.iter().map(String::as_str).collect();
+        self.run_long(py, |threads| threads.delete_runs(&run_ids))
+    }
+
+    /// List threads in the order of their ids, without reading a checkpoint.
+    ///
+    /// Args:
+    ///     prefix: What the ids begin with.
+    ///     after: Only threads whose id comes after this one, which need not exist.
+    ///     limit: The most threads; None = all.
+    ///
+    /// Returns:
+    ///     Thread id, latest checkpoint id of the root graph, when a checkpoint was put last (seconds since 1970), and
+    ///     the count of checkpoints.
+    ///
+    /// Raises:
+    ///     CorruptError: The head of a thread is not what was stored.
+    #[pyo3(signature = (prefix, after, limit, /))]
+    fn overview(
+        &self,
+        py: Python<'_>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<InfoRow>> {
+        let found = self.run_long(py, |threads| threads.overview(&Wanted { prefix, after, limit }))?;
+        let row =
+            |info: ThreadInfo| (info.thread_id, info.latest, info.put_at.as_millis() as f64 / 1000.0, info.checkpoints);
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    /// Tell how much room a thread takes, as if there were no other.
+    ///
+    /// Args:
+    ///     thread_id: The thread; an absent one takes none.
+    ///
+    /// Returns:
+    ///     Bytes stored, bytes as the serializer made them, checkpoints, and chunks.
+    ///
+    /// Raises:
+    ///     CorruptError: A record is not what was stored.
+    #[pyo3(signature = (thread_id, /))]
+    fn usage(&self, py: Python<'_>, thread_id: &str) -> PyResult<(u64, u64, u64, u64)> {
+        let usage = self.run_long(py, |threads| threads.usage(thread_id))?;
+        Ok((usage.stored_bytes, usage.serialized_bytes, usage.checkpoints, usage.chunks))
+    }
+
+    /// Remove what is left of all threads whose time is over.
+    ///
+    /// Returns:
+    ///     How many threads those were.
+    fn remove_expired(&self, py: Python<'_>) -> PyResult<u64> {
+        self.run_long(py, Threads::remove_expired)
+    }
+
+    /// Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.
+    ///
+    /// Args:
+    ///     thread_id: The thread.
+    ///     checkpoint_ns: The namespace of the graph in it.
+    ///     checkpoint_id: The checkpoint; None = the latest.
+    ///     channels: The channels, each named once.
+    ///
+    /// Returns:
+    ///     For each channel, in their order: the value at the nearest ancestor that stores one, or None, and the writes
+    ///     since as (task id, channel, value), oldest first.
+    ///
+    /// Raises:
+    ///     CorruptError: A record is not what was stored.
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, channels, /))]
+    fn history<'py>(
+        &self,
+        py: Python<'py>,
+        thread_id: &str,
+        checkpoint_ns: &str,
+        checkpoint_id: Option<&str>,
+        channels: Vec<String>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+        let place = Place { thread_id, checkpoint_ns };
+        let history = self.run(py, |threads| threads.history(place, checkpoint_id, &channels))?;
+        let found = PyList::empty(py);
+        for ChannelHistory { seed, writes, .. } in history.channels().or_raise()? {
+            let seed = seed.map(|seed| stored(py, &seed)).transpose()?;
+            found.append((seed, written(py, &writes)?))?;
+        }
+        Ok(found)
     }
 }
 
 /// An open listing of checkpoints; what is written after it was opened does not show.
 #[pyclass(name = "Checkpoints", module = "swarmstate._core")]
 pub(crate) struct PyCheckpoints {
+    waits: bool,
     listing: Listing,
     current: Option<Found>,
 }
@@ -198,7 +369,7 @@ impl PyCheckpoints {
     /// Raises:
     ///     CorruptError: A record is not what was stored.
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.current = self.listing.next().or_raise()?;
+        self.current = run(py, self.waits, || self.listing.next())?;
         let Some(found) = &self.current else { return Ok(None) };
         let metadata = serialized(py, found.metadata().or_raise()?)?;
         (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
@@ -213,8 +384,15 @@ impl PyCheckpoints {
     ///     CorruptError: A record is not what was stored.
     fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(found) = &self.current else { return Ok(None) };
-        to_tuple(py, &self.listing.load(found.clone()).or_raise()?).map(Some)
+        to_tuple(py, &run(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
     }
+}
+
+/// A count that is not 0.
+fn at_least_one(keep_last: Argument<'_, '_>) -> PyResult<NonZeroUsize> {
+    let count = argument::count("keep_last", keep_last)?;
+    let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+    count.ok_or_else(|| to_py(Error::invalid("keep_last must be at least 1, or None for no bound")))
 }
 
 /// A serialized value as Python hands it over.
@@ -235,10 +413,22 @@ impl Serialized<'_> {
     }
 }
 
+/// Thread, latest checkpoint, when it was put, count of checkpoints.
+type InfoRow = (String, Option<String>, f64, u64);
+/// The run's id, the parents and the delta channels.
+type OriginRow = (Option<String>, Vec<(String, String)>, Vec<String>);
 /// Channel, version and value.
 type ValueRow<'a> = (&'a str, AnyVersion<'a>, Option<Serialized<'a>>);
 /// Index, channel and value.
 type WriteRow<'a> = (i64, &'a str, Serialized<'a>);
+
+fn origin_of((run_id, parents, delta_channels): &OriginRow) -> Origin<'_> {
+    Origin {
+        run_id: run_id.as_deref(),
+        parents: parents.iter().map(|(checkpoint_ns, id)| (checkpoint_ns.as_str(), id.as_str())).collect(),
+        delta_channels: delta_channels.iter().map(String::as_str).collect(),
+    }
+}
 
 fn channel_value<'a>((channel, AnyVersion(version), value): &'a ValueRow<'_>) -> ChannelValue<'a> {
     ChannelValue { channel, version: *version, value: value.as_ref().map(Serialized::typed) }
@@ -276,17 +466,31 @@ fn to_tuple<'py>(py: Python<'py>, saved: &Saved) -> PyResult<Bound<'py, PyTuple>
         }
     }
     for (channel, value) in values {
-        values_by_channel.set_item(channel, serialized(py, value)?)?;
+        values_by_channel.set_item(channel, stored(py, &value)?)?;
     }
-    let tasks_writes = PyList::empty(py);
-    for write in writes {
-        tasks_writes.append((write.task_id, write.channel, serialized(py, write.value)?))?;
-    }
+    let tasks_writes = written(py, &writes)?;
     let (checkpoint, metadata) = (serialized(py, checkpoint)?, serialized(py, metadata)?);
     let id = &saved.address().checkpoint_id;
     (id, parent_id, checkpoint, metadata, versions_by_channel, values_by_channel, tasks_writes).into_pyobject(py)
 }
 
+fn written<'py>(py: Python<'py>, writes: &[Write<'_>]) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for write in writes {
+        list.append((&write.task_id, write.channel, serialized(py, write.value)?))?;
+    }
+    Ok(list)
+}
+
 fn serialized<'py>(py: Python<'py>, value: Typed<'_>) -> PyResult<Bound<'py, PyTuple>> {
     (value.form, PyBytes::new(py, value.bytes)).into_pyobject(py)
+}
+
+/// A stored value, its parts copied straight into the object that Python gets.
+fn stored<'py>(py: Python<'py>, value: &Stored<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    let fill = |bytes: &mut [u8]| {
+        value.copy_to(bytes);
+        Ok(())
+    };
+    (value.form(), PyBytes::new_with(py, value.size_bytes(), fill)?).into_pyobject(py)
 }

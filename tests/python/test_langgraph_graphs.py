@@ -7,13 +7,12 @@ import threading
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Send, StateSnapshot, interrupt
+from langgraph.types import Command, Send, interrupt
+from langgraph_given import assert_same_history
 
 import swarmstate as ss
 from swarmstate.integrations.langgraph import SwarmStateSaver
@@ -64,44 +63,13 @@ def asking(saver: BaseCheckpointSaver[Any], ran: list[str]) -> Any:
     return builder.compile(checkpointer=saver)
 
 
-def plain(snapshot: StateSnapshot) -> dict[str, Any]:
-    """What of a snapshot is the same in every run: all but ids and times."""
-    tasks = [
-        (task.name, task.path, str(task.error), [item.value for item in task.interrupts], settled(task.result))
-        for task in snapshot.tasks
-    ]
-    metadata = {key: value for key, value in (snapshot.metadata or {}).items() if key not in ("run_id", "parents")}
-    return {"values": snapshot.values, "next": snapshot.next, "metadata": metadata, "tasks": tasks}
-
-
-def settled(result: Any) -> Any:
-    """A task's writes without their order, which LangGraph's own saver keeps by index only from 4.3 on."""
-    if isinstance(result, dict) and "$writes" in result:
-        return sorted(result["$writes"], key=str)
-    return {channel: settled(value) for channel, value in result.items()} if isinstance(result, dict) else result
-
-
-def assert_same_history(ours: Any, theirs: Any) -> None:
-    our_history, their_history = list(ours.get_state_history(THREAD)), list(theirs.get_state_history(THREAD))
-    assert [plain(item) for item in our_history] == [plain(item) for item in their_history]
-    our_ids = [item.config["configurable"]["checkpoint_id"] for item in our_history]
-    parents = [(item.parent_config or {}).get("configurable", {}).get("checkpoint_id") for item in our_history]
-    their_ids = [item.config["configurable"]["checkpoint_id"] for item in their_history]
-    their_parents = [(item.parent_config or {}).get("configurable", {}).get("checkpoint_id") for item in their_history]
-    position = {checkpoint_id: at for at, checkpoint_id in enumerate(our_ids)}
-    their_position = {checkpoint_id: at for at, checkpoint_id in enumerate(their_ids)}
-    assert [position.get(str(parent)) for parent in parents] == [
-        their_position.get(str(parent)) for parent in their_parents
-    ]
-
-
 def test_parallel_branches_join(saver: SwarmStateSaver) -> None:
     graph, reference = branching(saver), branching(InMemorySaver())
 
     for each in (graph, reference):
         assert each.invoke({"log": ["start"]}, THREAD)["log"] == ["start", "plan", "left", "right", "join"]
 
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
 
 def test_an_interrupted_graph_resumes_without_running_finished_tasks_again(store: ss.Store) -> None:
@@ -122,11 +90,11 @@ def test_the_history_of_an_interrupt_is_the_same(saver: SwarmStateSaver) -> None
     graph, reference = asking(saver, []), asking(InMemorySaver(), [])
     for each in (graph, reference):
         each.invoke({"log": []}, THREAD)
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
     for each in (graph, reference):
         each.invoke(Command(resume="yes"), THREAD)
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
 
 class TellingSaver(SwarmStateSaver):
@@ -183,7 +151,7 @@ def test_time_travel_forks_and_leaves_the_old_branch(saver: SwarmStateSaver) -> 
 
         assert each.get_state(THREAD).values["log"] == ["start", "plan", "another way", "left", "right", "join"]
         assert each.get_state(end.config).values["log"] == ["start", "plan", "left", "right", "join"]
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
 
 def test_replaying_from_a_checkpoint_gives_the_same_state(saver: SwarmStateSaver) -> None:
@@ -214,7 +182,7 @@ def test_a_subgraph_keeps_its_own_checkpoints(saver: SwarmStateSaver) -> None:
         assert task.state.next == ("ask",)
         # The subgraph hands its whole log back, which the outer one appends.
         assert each.invoke(Command(resume="yes"), THREAD)["log"] == ["before", "before", "yes"]
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
     assert {item.config["configurable"]["checkpoint_ns"].split(":")[0] for item in saver.list(THREAD)} == {"", "inner"}
 
 
@@ -229,7 +197,7 @@ def test_sent_tasks_keep_their_order(saver: SwarmStateSaver) -> None:
     graph, reference = build(saver), build(InMemorySaver())
     for each in (graph, reference):
         assert each.invoke({"log": []}, THREAD)["log"] == [str(number) for number in range(15)]
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
 
 async def test_an_async_run_is_the_same(saver: SwarmStateSaver) -> None:
@@ -238,7 +206,7 @@ async def test_an_async_run_is_the_same(saver: SwarmStateSaver) -> None:
         assert (await each.ainvoke({"log": ["start"]}, THREAD))["log"] == ["start", "plan", "left", "right", "join"]
         assert (await each.aget_state(THREAD)).next == ()
         assert len([item async for item in each.aget_state_history(THREAD)]) == 5
-    assert_same_history(graph, reference)
+    assert_same_history(graph, reference, THREAD)
 
 
 def test_threads_do_not_meet(saver: SwarmStateSaver) -> None:
@@ -261,48 +229,3 @@ def test_a_snapshot_brings_every_thread_back_in_the_middle_of_its_run(saver: Swa
 
     assert graph.get_state(THREAD).next == ("ask",)
     assert graph.invoke(Command(resume="no"), THREAD) == {"log": ["worked"], "answer": "no"}
-
-
-@st.composite
-def layered_graphs(draw: st.DrawFn) -> list[list[tuple[str, bool]]]:
-    """Layers of nodes that run in parallel; some nodes ask before they answer."""
-    layers = draw(st.lists(st.lists(st.booleans(), min_size=1, max_size=3), min_size=1, max_size=4))
-    return [[(f"n{layer}_{at}", asks) for at, asks in enumerate(nodes)] for layer, nodes in enumerate(layers)]
-
-
-def build_layers(layers: list[list[tuple[str, bool]]], saver: BaseCheckpointSaver[Any]) -> Any:
-    def node(name: str, asks: bool) -> Any:
-        return lambda state: {"log": [f"{name}: {interrupt(name) if asks else len(state['log'])}"]}
-
-    builder = StateGraph(State)
-    before = [START]
-    for layer in layers:
-        for name, asks in layer:
-            builder.add_node(name, node(name, asks))
-            builder.add_edge(before if before != [START] else START, name)
-        before = [name for name, _ in layer]
-    return builder.compile(checkpointer=saver)
-
-
-@given(layers=layered_graphs(), fork=st.integers(min_value=0, max_value=20))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_graph_has_the_history_that_it_has_in_memory(
-    store: ss.Store, layers: list[list[tuple[str, bool]]], fork: int
-) -> None:
-    store.clear()
-    graph, reference = build_layers(layers, SwarmStateSaver(store)), build_layers(layers, InMemorySaver())
-    for each in (graph, reference):
-        run_to_the_end(each, {"log": ["start"]}, THREAD)
-        history = [item for item in each.get_state_history(THREAD) if item.next and item.next != (START,)]
-        if history:
-            past = history[fork % len(history)]
-            fork_config = each.update_state(past.config, {"log": ["fork"]}, as_node=past.next[0])
-            run_to_the_end(each, None, fork_config)
-    assert_same_history(graph, reference)
-
-
-def run_to_the_end(graph: Any, given: Any, config: RunnableConfig) -> None:
-    result = graph.invoke(given, config)
-    while result.get("__interrupt__"):
-        answers = {item.id: f"answer to {item.value}" for item in result["__interrupt__"]}
-        result = graph.invoke(Command(resume=answers), THREAD)

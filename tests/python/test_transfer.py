@@ -21,9 +21,9 @@ def exported(source, format="msgpack") -> io.BytesIO:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_an_export_brings_every_entry_with_its_kind_and_expiry(make_store, tmp_path, format):
+def test_an_export_brings_every_entry_with_its_kind_and_expiry(make_store, fill, tmp_path, format):
     source, target = make_store(), make_store()
-    source.set_many([*VALUES, ("\x1fown", "k", {"a": [1, None, {2: b"x"}]})])
+    fill(source, [*VALUES, ("\x1fown", "k", {"a": [1, None, {2: b"x"}]})])
     source.set("n", "soon", -1, ttl=10)
 
     written = ss.export(source, tmp_path / "state", format=format)
@@ -103,9 +103,9 @@ def test_an_exception_from_progress_ends_the_work_and_passes_on(make_store, tmp_
     assert len(target) == 1000
 
 
-def test_an_import_onto_a_namespace_that_lives_is_a_conflict_and_writes_nothing(make_store):
+def test_an_import_onto_a_namespace_that_lives_is_a_conflict_and_writes_nothing(make_store, fill):
     source, target = make_store(), make_store()
-    source.set_many([("a", "k", 1), ("b", "k", 1)])
+    fill(source, [("a", "k", 1), ("b", "k", 1)])
     target.set("b", "other", 2)
 
     with pytest.raises(ss.ConflictError) as caught:
@@ -114,9 +114,9 @@ def test_an_import_onto_a_namespace_that_lives_is_a_conflict_and_writes_nothing(
     assert [caught.value.namespace, target.namespaces()] == ["b", ["b"]]
 
 
-def test_an_import_never_overwrites_what_another_writes_meanwhile(make_store):
+def test_an_import_never_overwrites_what_another_writes_meanwhile(make_store, fill):
     source, target = make_store(), make_store()
-    source.set_many([("a", "k", 1), ("b", "k", 1)])
+    fill(source, [("a", "k", 1), ("b", "k", 1)])
 
     with pytest.raises(ss.ConflictError) as caught:
         ss.import_(exported(source), target, progress=lambda done, total: target.set("b", "k", "another's"))
@@ -278,12 +278,12 @@ def test_an_entry_shows_itself_as_a_line_of_its_stores_export(store):
     assert json.loads(store.entry("n", "int").to_json())["value"] == 2**63
 
 
-def test_a_store_tells_what_happened_since_a_snapshot_and_takes_none(make_store):
+def test_a_store_tells_what_happened_since_a_snapshot_and_takes_none(make_store, fill):
     store = make_store(max_history=2)
     store.set_many([("n", "changes", 1), ("n", "goes", 1), ("n", "stays", 1)])
     base = store.snapshot()
 
-    store.set_many([("n", "changes", 2), ("m", "comes", 1), ("n", "stays", 1)])
+    fill(store, [("n", "changes", 2), ("m", "comes", 1), ("n", "stays", 1)])
     store.delete("n", "goes")
 
     expected = {"added": [("m", "comes")], "removed": [("n", "goes")], "changed": [("n", "changes")]}

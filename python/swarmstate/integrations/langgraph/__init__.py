@@ -8,5 +8,6 @@ Example:
 """
 
 from swarmstate.integrations.langgraph._saver import SwarmStateSaver
+from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
-__all__ = ["SwarmStateSaver"]
+__all__ = ["SwarmStateSaver", "ThreadInfo", "ThreadUsage"]

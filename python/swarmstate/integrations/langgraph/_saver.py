@@ -7,8 +7,9 @@ Here values are serialized, and metadata is compared after it was read back, by 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import builtins
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -19,12 +20,16 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    DeltaChannelHistory,
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from swarmstate._core import Checkpoints, Store, Threads
 from swarmstate._core import open as open_store
+from swarmstate.exceptions import InvalidError
+from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
 if TYPE_CHECKING:
     from swarmstate._core import _SavedCheckpoint
@@ -42,13 +47,20 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
 
     Args:
         store: The store that holds the threads, or its URL; None = a new one in memory.
-        serde: What serializes values; None = LangGraph's own.
+        serde: What serializes values; None = LangGraph's own, without pickle. One that encrypts works too: what it
+            makes of two versions has nothing in common, so each is stored whole.
+        keep_last: How many checkpoints of each namespace stay, besides what DeltaChannels are rebuilt from; None = all.
+            Up to twice as many stand for a while; `prune` is exact.
+        ttl: Seconds after its last put at which a thread is gone; None = it stays. The last put decides.
+        strict: Make only objects of types that LangGraph lists as safe, or that `with_allowlist` adds, when values are
+            read; all others come back as LangGraph's strict mode gives them. Only with LangGraph's own serializer.
 
     Attributes:
         store: The store; `saver.store.snapshot()` holds every thread.
 
     Raises:
-        InvalidError: The URL names no engine, or an option that the engine does not have.
+        InvalidError: The URL names no engine, or an option that the engine does not have; `keep_last` is below 1, `ttl`
+            not above 0, or `strict` meets a serializer of your own.
 
     Example:
         >>> saver = SwarmStateSaver()
@@ -59,12 +71,24 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
 
     store: Store
 
-    def __init__(self, store: Store | str | None = None, *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | str | None = None,
+        *,
+        serde: SerializerProtocol | None = None,
+        keep_last: int | None = None,
+        ttl: float | None = None,
+        strict: bool = False,
+    ) -> None:
+        if strict:
+            if serde is not None:
+                raise InvalidError("strict is for LangGraph's own serializer; give yours an allowlist instead")
+            serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         super().__init__(serde=serde)
         if store is None:
             store = Store()
         self.store = open_store(store) if isinstance(store, str) else store
-        self._threads = Threads(self.store)
+        self._threads = Threads(self.store, keep_last=keep_last, ttl=ttl)
         self._waits = self.store.capabilities.waits
 
     def put(
@@ -93,6 +117,7 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
         thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
         dumps = self.serde.dumps_typed
         rest: dict[str, Any] = dict(checkpoint)
+        known = get_checkpoint_metadata(config, metadata)
         channels, versions = rest.pop("channel_values"), rest.pop("channel_versions")
         self._threads.put(
             str(thread_id),
@@ -100,7 +125,8 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
             checkpoint["id"],
             configurable.get("checkpoint_id"),
             dumps(rest),
-            dumps(get_checkpoint_metadata(config, metadata)),
+            dumps(known),
+            _origin(known),
             versions,
             [
                 (channel, version, dumps(channels[channel]) if channel in channels else None)
@@ -228,6 +254,127 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
         """
         self._threads.copy(str(source_thread_id), str(target_thread_id))
 
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints that some runs made, with their writes, from all threads.
+
+        Values that other checkpoints name stay. A DeltaChannel of a later run is rebuilt from the writes of earlier
+        ones: what a removed run wrote to it is gone from it.
+
+        Args:
+            run_ids: The runs, as their `run_id` stands in the metadata; unknown ones are nothing to do.
+
+        Raises:
+            CorruptError: A checkpoint cannot be read; all other threads are done.
+            ConflictError: Others change a thread without a pause; all other threads are done.
+        """
+        self._threads.delete_runs([str(run_id) for run_id in run_ids])
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Remove old checkpoints of threads, and every value that only they named.
+
+        Args:
+            thread_ids: The threads; absent ones are nothing to do.
+            strategy: "keep_latest" = the newest of each namespace stays, with its writes and with the ancestors that
+                its DeltaChannels are rebuilt from; "delete" = nothing stays.
+
+        Raises:
+            InvalidError: There is no such strategy; nothing is removed.
+            CorruptError: A checkpoint cannot be read; the threads before are done.
+            ConflictError: Others change a thread without a pause; the threads before are done.
+        """
+        if strategy not in ("keep_latest", "delete"):
+            raise InvalidError(f"strategy must be 'keep_latest' or 'delete', not {strategy!r}")
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                self.delete_thread(thread_id)
+            else:
+                self._threads.prune(str(thread_id), 1)
+
+    def threads(
+        self, *, prefix: str = "", after: str | None = None, limit: int | None = None
+    ) -> builtins.list[ThreadInfo]:
+        """List threads in the order of their ids, without reading a checkpoint.
+
+        Args:
+            prefix: What the ids begin with.
+            after: Only threads whose id comes after this one, which need not exist: the last of the page before.
+            limit: The most threads; None = all of them.
+
+        Returns:
+            What is known of each.
+
+        Raises:
+            InvalidError: `limit` is negative.
+            CorruptError: What a thread knows about itself cannot be read.
+        """
+        if limit is not None and limit < 0:
+            raise InvalidError(f"limit must not be negative, but is {limit}")
+        return [ThreadInfo(*row) for row in self._threads.overview(prefix, after, limit)]
+
+    def usage(self, thread_id: str) -> ThreadUsage:
+        """Tell how much room a thread takes, as if there were no other.
+
+        Args:
+            thread_id: The thread; an absent one takes none.
+
+        Returns:
+            Bytes and counts.
+
+        Raises:
+            CorruptError: A stored record is not what was written.
+        """
+        return ThreadUsage(*self._threads.usage(str(thread_id)))
+
+    def remove_expired(self) -> int:
+        """Remove what is left of all threads whose `ttl` is over; none of it can be read any more.
+
+        Puts of a saver with a `ttl` look at some threads as they go, so this is needed only where nothing is put any
+        more.
+
+        Returns:
+            How many threads were removed.
+        """
+        return self._threads.remove_expired()
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Read what the ancestors of a checkpoint say about channels that are rebuilt from writes, as of one moment.
+
+        Args:
+            config: The thread, and which checkpoint of it; without an id, the latest.
+            channels: The channels.
+
+        Returns:
+            For each channel the writes to it, oldest first, since the nearest ancestor that stores a value, which is
+            the `seed`; without a `seed` where none does.
+
+        Raises:
+            CorruptError: A stored record is not what was written.
+        """
+        names = list(dict.fromkeys(channels))
+        if not names:
+            return {}
+        configurable = config["configurable"]
+        found = self._threads.history(
+            str(configurable["thread_id"]),
+            configurable.get("checkpoint_ns", ""),
+            configurable.get("checkpoint_id") or None,
+            names,
+        )
+        return {name: self._history(seed, writes) for name, (seed, writes) in zip(names, found, strict=True)}
+
+    def _history(
+        self, seed: tuple[str, bytes] | None, writes: Sequence[tuple[str, str, tuple[str, bytes]]]
+    ) -> DeltaChannelHistory:
+        loads = self.serde.loads_typed
+        history: DeltaChannelHistory = {
+            "writes": [(task_id, channel, loads(value)) for task_id, channel, value in writes],
+        }
+        if seed is not None:
+            history["seed"] = loads(seed)
+        return history
+
     def get_next_version(self, current: str | int | float | None, channel: None) -> str:
         """Make the version that follows: a rising number and a random part.
 
@@ -241,7 +388,7 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
             The version, greater as text than every one before it.
         """
         number = int(current.split(".")[0]) if isinstance(current, str) else int(current or 0)
-        return f"{number + 1:032}.{secrets.token_hex(8)}"
+        return f"{number + 1:032}.{os.urandom(8).hex()}"
 
     async def aput(
         self,
@@ -288,6 +435,34 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
         """Copy a thread, as `copy_thread` does."""
         await self._run(self.copy_thread, source_thread_id, target_thread_id)
 
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints of some runs, as `delete_for_runs` does."""
+        await self._run(self.delete_for_runs, run_ids)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Remove old checkpoints, as `prune` does."""
+        await self._run(self.prune, thread_ids, strategy=strategy)
+
+    async def athreads(
+        self, *, prefix: str = "", after: str | None = None, limit: int | None = None
+    ) -> builtins.list[ThreadInfo]:
+        """List threads, as `threads` does."""
+        return await self._run(self.threads, prefix=prefix, after=after, limit=limit)
+
+    async def ausage(self, thread_id: str) -> ThreadUsage:
+        """Tell how much room a thread takes, as `usage` does."""
+        return await self._run(self.usage, thread_id)
+
+    async def aremove_expired(self) -> int:
+        """Remove what is left of threads, as `remove_expired` does."""
+        return await self._run(self.remove_expired)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """Read the history of channels, as `get_delta_channel_history` does."""
+        return await self._run(self.get_delta_channel_history, config=config, channels=channels)
+
     async def _run(
         self, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
     ) -> Result:
@@ -307,6 +482,17 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
             parent_config=_config(thread_id, checkpoint_ns, parent_id) if parent_id else None,
             pending_writes=[(task_id, channel, loads(value)) for task_id, channel, value in writes],
         )
+
+
+def _origin(metadata: CheckpointMetadata) -> tuple[str | None, list[tuple[str, str]], list[str]]:
+    """What of a checkpoint's metadata decides how long it, and others, are kept."""
+    run_id = metadata.get("run_id")
+    parents, counters = metadata.get("parents"), metadata.get("counters_since_delta_snapshot")
+    return (
+        None if run_id is None else str(run_id),
+        [*parents.items()] if parents else [],
+        [*counters] if counters else [],
+    )
 
 
 def _config(thread_id: Any, checkpoint_ns: str, checkpoint_id: str) -> RunnableConfig:

@@ -1,0 +1,144 @@
+//! How values are cut: always the same, whatever they were cut after, and never so that a byte is lost.
+
+use proptest::prelude::*;
+
+use super::cut::{self, Common};
+use super::record::Secret;
+use super::shape::{Known, Shape};
+
+/// A change to a value.
+#[derive(Clone, Debug)]
+enum Edit {
+    Append(Vec<u8>),
+    Insert(usize, Vec<u8>),
+    Remove(usize, usize),
+    Replace(usize, u8),
+}
+
+impl Edit {
+    fn applied(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let length = bytes.len();
+        match self {
+            Self::Append(more) => bytes.extend(more),
+            Self::Insert(at, more) => {
+                let behind = bytes.split_off(at % (length + 1));
+                bytes.extend(more);
+                bytes.extend(behind);
+            }
+            Self::Remove(at, count) => {
+                let start = at % (length + 1);
+                bytes.drain(start..(start + count).min(length));
+            }
+            Self::Replace(at, byte) => {
+                if let Some(place) = bytes.get_mut(at % length.max(1)) {
+                    *place = *byte;
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// Bytes of every kind of regularity: noise, few letters, runs of one byte, one pattern over and over.
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let pattern = (prop::collection::vec(any::<u8>(), 1..300), 0..most);
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..most),
+        prop::collection::vec(97..100_u8, 0..most),
+        (any::<u8>(), 0..most).prop_map(|(byte, length)| vec![byte; length]),
+        pattern.prop_map(|(pattern, length)| pattern.into_iter().cycle().take(length).collect()),
+    ]
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let edit = prop_oneof![
+        bytes(3000).prop_map(Edit::Append),
+        (any::<usize>(), bytes(500)).prop_map(|(at, more)| Edit::Insert(at, more)),
+        (any::<usize>(), 0..5000_usize).prop_map(|(at, count)| Edit::Remove(at, count)),
+        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
+    ];
+    prop::collection::vec(edit, 1..6)
+}
+
+fn secret() -> Secret {
+    Secret::new([7; 32])
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut noise = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    noise
+}
+
+/// The bytes of a shape's pieces, with the head before and the tail behind them.
+fn joined(shape: &Shape, bytes: &[u8]) -> Vec<u8> {
+    let mut joined = bytes[..shape.head].to_vec();
+    shape.pieces(bytes).for_each(|(_, piece)| joined.extend(piece));
+    joined.extend(&bytes[shape.head + shape.tail_start()..]);
+    joined
+}
+
+proptest! {
+    #[test]
+    fn a_value_cut_after_another_is_cut_as_if_it_were_alone(
+        start in bytes(60_000), edits in edits(), heads in prop::collection::vec(0..6_usize, 6)
+    ) {
+        let (secret, mut heads) = (secret(), heads.into_iter().cycle());
+        let mut head_of = |bytes: &[u8]| heads.next().unwrap_or(0).min(bytes.len());
+        let mut known_bytes = start;
+        let mut known = Shape::of(&secret, &known_bytes, head_of(&known_bytes));
+        for edit in edits {
+            let bytes = edit.applied(known_bytes.clone());
+            let head = head_of(&bytes);
+            let common = Common::of(&bytes[head..], &known_bytes[known.head..]);
+
+            let shape = Shape::like(&secret, &bytes, head, &Known { length: known_bytes.len(), shape: &known }, common);
+
+            prop_assert_eq!(&shape, &Shape::of(&secret, &bytes, head));
+            prop_assert_eq!(joined(&shape, &bytes), &*bytes);
+            (known, known_bytes) = (shape, bytes);
+        }
+    }
+
+    #[test]
+    fn what_two_values_have_in_common_is_told_to_the_byte(start in bytes(5000), edits in edits()) {
+        let edited = edits.iter().fold(start.clone(), |bytes, edit| edit.applied(bytes));
+
+        let common = Common::of(&start, &edited);
+
+        let least = start.len().min(edited.len());
+        let prefix = start.iter().zip(&edited).take_while(|(a, b)| a == b).count();
+        let suffix = start.iter().rev().zip(edited.iter().rev()).take_while(|(a, b)| a == b).count();
+        prop_assert_eq!(common, Common { prefix, suffix: suffix.min(least - prefix) });
+    }
+}
+
+#[test]
+fn chunks_and_blocks_keep_to_their_sizes() {
+    for bytes in [noise(1_000_000), vec![0; 1_000_000]] {
+        let (mut start, mut block) = (0, 0);
+        while let Some(cut) = cut::next(&bytes[start..], block) {
+            assert!((cut::LEAST_CHUNK..=2048).contains(&cut.length));
+            (start, block) = (start + cut.length, block + cut.length);
+            if cut.ends_block {
+                assert!((1024..=16 * 1024).contains(&block), "a block of {block} bytes");
+                block = 0;
+            }
+        }
+        assert!(bytes.len() - start < 2048);
+    }
+}
+
+#[test]
+fn an_append_to_a_long_value_makes_few_new_pieces() {
+    let secret = secret();
+    let noise = noise(4_000_000);
+    let (short, long) = (&noise[..3_999_500], &noise[..]);
+    let (before, after) = (Shape::of(&secret, short, 0), Shape::of(&secret, long, 0));
+
+    let (old, levels) = (before.names(&before.levels(&secret)), after.levels(&secret));
+    let new = after.names(&levels).difference(&old).count();
+
+    assert!(new <= 8, "{new} pieces are new");
+    assert!(levels.open.iter().flatten().count() <= 200, "the row names few pieces");
+}

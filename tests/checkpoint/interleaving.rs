@@ -1,0 +1,237 @@
+//! Operations on one thread that meet at every step: whatever happens between two calls to the store, no checkpoint that is
+//! there loses a byte.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use swarmstate::checkpoint::{Origin, Query, Task, Threads, Version};
+use swarmstate::store::{NamespaceInfo, Range, Reader, Usage};
+use swarmstate::waiting::Waiting;
+use swarmstate::{
+    Batch, Capabilities, Condition, Entry, Error, Key, Namespace, Operation, Outcome, Result, Snapshot, SnapshotId,
+    Store,
+};
+
+use crate::engines::{ENGINES, Fresh};
+use crate::given::{ROOT, checkpoint, read, values, write};
+use crate::marks::{keys, named_chunks};
+
+type Action = dyn Fn(&dyn Store, &Threads) + Sync;
+
+/// A store that lets something else happen right before one of the calls to it.
+struct Meeting {
+    store: Arc<dyn Store>,
+    calls: AtomicUsize,
+    /// Before which call.
+    at: AtomicUsize,
+    intruder: &'static Action,
+}
+
+impl Meeting {
+    fn meet(&self) -> &dyn Store {
+        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at.load(Ordering::SeqCst) {
+            (self.intruder)(&*self.store, &Threads::new(self.store.clone()));
+        }
+        &*self.store
+    }
+}
+
+impl Reader for Meeting {
+    fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
+        self.meet().get(namespace, key)
+    }
+    fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
+        self.meet().get_many(pairs)
+    }
+    fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
+        self.meet().entries(namespace, range)
+    }
+    fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
+        self.meet().keys(namespace, range)
+    }
+    fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
+        self.meet().namespaces(range)
+    }
+    fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
+        self.meet().namespace(namespace)
+    }
+    fn usage(&self) -> Result<Usage> {
+        self.meet().usage()
+    }
+}
+
+impl Store for Meeting {
+    fn capabilities(&self) -> &Capabilities {
+        self.store.capabilities()
+    }
+    fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
+        self.meet().write(batch)
+    }
+    fn apply(&self, operation: Operation<'_>, condition: Option<Condition<'_>>) -> Result<Outcome> {
+        self.meet().apply(operation, condition)
+    }
+    fn clear(&self) -> Result<()> {
+        self.meet().clear()
+    }
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        self.meet().snapshot()
+    }
+    fn view(&self) -> Result<Arc<dyn Reader>> {
+        self.meet().view()
+    }
+    fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
+        self.meet().restore(snapshot)
+    }
+    fn history(&self) -> Result<Vec<Arc<dyn Snapshot>>> {
+        self.meet().history()
+    }
+    fn snapshot_by_id(&self, id: SnapshotId) -> Result<Arc<dyn Snapshot>> {
+        self.meet().snapshot_by_id(id)
+    }
+    fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {
+        self.meet().drop_snapshot(id)
+    }
+    fn compact(&self) -> Result<()> {
+        self.meet().compact()
+    }
+    fn close(&self) -> Result<()> {
+        self.meet().close()
+    }
+    fn with_waiting(&self, waiting: Waiting) -> Arc<dyn Store> {
+        self.store.with_waiting(waiting)
+    }
+}
+
+/// What the channel holds at a checkpoint: a long value that each one lengthens, and a short one from 100 on.
+fn value(number: usize) -> Vec<u8> {
+    if number >= 100 {
+        return number.to_string().into_bytes();
+    }
+    let noise = (0..30_000 + 700 * number).scan(1_u32, |state, _| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some(state.to_be_bytes()[0])
+    });
+    noise.collect()
+}
+
+fn put(threads: &Threads, number: usize, parent: usize) -> Result<()> {
+    let (id, version, parent) = (format!("{number:03}"), format!("{number}"), format!("{parent:03}"));
+    let bytes = value(number);
+    let mut new = checkpoint(&id, &[("a", Version::Text(&version), Some(&bytes))]);
+    new.parent_id = Some(&parent);
+    let run = if number.is_multiple_of(2) { "even" } else { "odd" };
+    new.origin = Origin { run_id: Some(run), ..Origin::default() };
+    threads.put(ROOT, &new)
+}
+
+fn happens(result: Result<()>) {
+    result.expect("nobody is in its way");
+}
+
+const OPERATIONS: &[fn(&Threads) -> Result<()>] = &[
+    |threads| put(threads, 8, 5),
+    |threads| put(threads, 5, 4),
+    |threads| put(threads, 108, 5),
+    |threads| threads.put_writes(ROOT, "005", Task { id: "task", path: "" }, &[write(0, b"write")]),
+    |threads| threads.prune("thread", 1),
+    |threads| threads.delete_runs(&["odd"]),
+    |threads| threads.copy("thread", "copy"),
+    |threads| threads.get(ROOT, None).map(drop),
+];
+
+const INTRUDERS: &[&Action] = &[
+    &|_, threads| happens(put(threads, 9, 5)),
+    &|_, threads| happens(put(threads, 9, 3)),
+    &|_, threads| happens(threads.prune("thread", 1)),
+    &|_, threads| happens(threads.prune("thread", 2)),
+    &|_, threads| happens(threads.delete_runs(&["odd"])),
+    &|_, threads| happens(threads.delete("thread")),
+    &|store, _| happens(store.restore(&*store.snapshot_by_id(1).expect("it was taken"))),
+    &|store, threads| {
+        happens(threads.prune("thread", 1));
+        happens(put(threads, 9, 5));
+        happens(store.restore(&*store.snapshot_by_id(2).expect("it was taken")));
+    },
+    &|_, threads| {
+        happens(threads.delete("thread"));
+        happens(put(threads, 0, 0));
+        happens(put(threads, 9, 0));
+    },
+];
+
+/// A thread of six checkpoints, with a snapshot behind the fourth and one behind the last.
+fn begin(store: &dyn Store, threads: &Threads) {
+    for number in 0..6 {
+        happens(put(threads, number, number.saturating_sub(1)));
+        if number == 3 || number == 5 {
+            store.snapshot().expect("it is taken");
+        }
+    }
+}
+
+/// A saver that has put the thread, and remembers what it put, and the store that lets the intruder in before its call `at`.
+fn meeting(store: &Arc<dyn Store>, at: usize, intruder: &'static Action) -> (Threads, Arc<Meeting>) {
+    let (calls, never) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder });
+    let threads = Threads::new(meeting.clone());
+    begin(&**store, &threads);
+    meeting.at.store(meeting.calls.load(Ordering::SeqCst) + at, Ordering::SeqCst);
+    (threads, meeting)
+}
+
+/// Every checkpoint of a thread has the bytes that were put, and all that the thread's rows name is there.
+fn assert_whole(store: &Arc<dyn Store>, thread_id: &str) {
+    let threads = Threads::new(store.clone());
+    let mut listing =
+        threads.list(&Query { thread_id: Some(thread_id), ..Query::default() }).expect("it can be listed");
+    while let Some(found) = listing.next().expect("it can be read") {
+        let number: usize = found.checkpoint_id.parse().expect("it is a number");
+        let saved = listing.load(found).expect("it can be read");
+        assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(number))]);
+    }
+    let (stored, named) = (keys(&**store, thread_id, "chunk:"), named_chunks(&**store, thread_id));
+    assert_eq!(named.difference(&stored).collect::<BTreeSet<_>>(), BTreeSet::new());
+}
+
+/// Runs the operation with the intruder before its call `at`; `false` when it makes fewer calls.
+fn met(fresh: fn() -> Fresh, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
+    let fresh = fresh();
+    let store = fresh.store.clone();
+    let (threads, meeting) = meeting(&store, at, intruder);
+
+    let result = operation(&threads);
+
+    assert!(matches!(result, Ok(()) | Err(Error::Conflict(_))), "{result:?}");
+    assert_whole(&store, "thread");
+    assert_whole(&store, "copy");
+    happens(Threads::new(store.clone()).prune("thread", 1));
+    assert_eq!(keys(&*store, "thread", "chunk:"), named_chunks(&*store, "thread"));
+    meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst)
+}
+
+#[test]
+fn no_meeting_of_two_operations_loses_a_byte() {
+    for fresh in ENGINES {
+        for operation in OPERATIONS {
+            for intruder in INTRUDERS {
+                let met_at = (0..).take_while(|at| met(*fresh, *operation, *intruder, *at)).count();
+                assert!((1..200).contains(&met_at), "they met at {met_at} calls");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_put_that_meets_a_sweep_is_there_afterwards() {
+    let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
+    for (fresh, at) in ENGINES.iter().flat_map(|fresh| (0..10).map(move |at| (fresh(), at))) {
+        let store = fresh.store.clone();
+        let (threads, _) = meeting(&store, at, intruder);
+
+        put(&threads, 8, 4).expect("it is put");
+
+        let saved = read(&threads, ROOT, Some("008"));
+        assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(8))]);
+    }
+}
