@@ -246,7 +246,8 @@ class Progress:
     def tell(self, what: str) -> None:
         self.steps += 1
         line = f"[{self.steps:3}] {what}"
-        print(f"\r\x1b[K{line}" if self.is_live else line, end="" if self.is_live else "\n", flush=True)
+        # One string, so that a process that is killed meanwhile leaves no line without its end.
+        print(f"\r\x1b[K{line}" if self.is_live else f"{line}\n", end="", flush=True)
 
     def finish(self) -> None:
         if self.is_live:

@@ -181,7 +181,8 @@ def test_bytes_that_nobody_wrote_never_crash(store: ss.Store, damage: bytes, at:
             found = saver.get_tuple(config_of(checkpoint_id=str(number)))
         except (ss.CorruptError, ValueError, TypeError, KeyError, NotImplementedError, AttributeError, IndexError):
             continue
-        if found is not None and key.startswith(("channel", "chunk")):
+        # What never left the process' memory is not verified.
+        if store.capabilities.persistent and found is not None and key.startswith(("channel", "chunk")):
             assert found.checkpoint["channel_values"] in ({}, {"a": ["x" * 300] * (30 + number)})
 
 
