@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_64_with_seed};
 
 use super::cut::LEAST_CHUNK;
 use super::layout;
@@ -148,12 +148,17 @@ impl<'a> Stored<'a> {
 
     fn hash(&self) -> u64 {
         if let Some(whole) = self.whole() {
-            return xxh3_64(whole);
+            return check_of(self.form, whole);
         }
-        let mut hash = Xxh3::new();
+        let mut hash = Xxh3::with_seed(xxh3_64(self.form.as_bytes()));
         self.parts.iter().for_each(|part| hash.update(part));
         hash.digest()
     }
+}
+
+/// The hash of a value that the form goes into too.
+pub(super) fn check_of(form: &str, bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, xxh3_64(form.as_bytes()))
 }
 
 /// What a row names, in the order of the bytes: hashes with their levels, of which 0 are blocks and chunks.

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use memchr::memmem;
 use serde_bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::content::{Content, Trust};
+use super::content::{Content, Trust, check_of};
 use super::cut::{self, Common};
 use super::recent::CutValue;
 use super::record::{Secret, Tree, Typed, ValueRecord, encode};
@@ -51,7 +50,7 @@ pub(super) struct Encoded {
 /// Encodes a value whole.
 pub(super) fn encode_whole(value: Option<Typed<'_>>) -> Encoded {
     let row = value.map(|Typed { form, bytes }| {
-        let record = ValueRecord { form, check: xxh3_64(bytes), bytes, tree: None };
+        let record = ValueRecord { form, check: check_of(form, bytes), bytes, tree: None };
         encode(&record, bytes.len())
     });
     Encoded { row, pieces: Vec::new(), cut: None }
@@ -157,7 +156,7 @@ fn encode_row(value: Typed<'_>, shape: &Shape, levels: &Levels) -> Value<'static
         chunks: &chunks,
     };
     let tail = &value.bytes[shape.head + shape.tail_start()..];
-    let check = xxh3_64(value.bytes);
+    let check = check_of(value.form, value.bytes);
     let record = ValueRecord { form: value.form, check, bytes: tail, tree: Some(tree) };
     encode(&record, tail.len() + 512)
 }

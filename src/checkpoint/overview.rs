@@ -82,7 +82,7 @@ pub(super) fn usage(view: &dyn Reader, thread: &Thread<'_>) -> Result<ThreadUsag
         serialized += record.checkpoint.bytes.len() as u64 + record.metadata.bytes.len() as u64;
     }
     for entry in view.entries(&thread.namespace, &Range::of(layout::all_writes()?))? {
-        let write: WriteRecord<'_> = record::decode(entry.value()).ok_or_else(|| corrupt(thread, "a write"))?;
+        let write: WriteRecord<'_> = record::decode_checked(entry.value()).ok_or_else(|| corrupt(thread, "a write"))?;
         serialized += write.value.bytes.len() as u64;
     }
     for entry in view.entries(&thread.namespace, &Range::of(layout::all_channels()?))? {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::content::{Content, Trust};
 use super::encode::{Encoded, MOST_WHOLE_BYTES, Previous, encode_after, encode_whole};
 use super::recent::{CutValue, Recent};
-use super::record::{CheckpointRecord, Secret, WriteRecord, encode};
+use super::record::{CheckpointRecord, Secret, WriteRecord, encode_checked};
 use super::saved::Found;
 use super::thread::{Head, Thread, read_head, retried};
 use super::{ChannelValue, NewCheckpoint, NewWrite, Task, layout};
@@ -219,7 +219,7 @@ fn set_checkpoint<'b>(batch: &mut Batch<'b>, thread: &'b Thread<'_>, key: Key<'b
         origin: Cow::Borrowed(&new.origin),
     };
     let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * new.versions.len();
-    batch.set(thread.namespace.borrow(), key, encode(&record, size_hint), Expiry::Never);
+    batch.set(thread.namespace.borrow(), key, encode_checked(&record, size_hint), Expiry::Never);
 }
 
 /// Stores what a task wrote.
@@ -240,7 +240,7 @@ pub(super) fn put_writes(
         let (namespace, expiry) = (thread.namespace.borrow(), Expiry::Never);
         let key = layout::write(checkpoint_ns, checkpoint_id, task.id, write.index)?;
         let record = WriteRecord { task_path: task.path, channel: write.channel, value: write.value };
-        let value = encode(&record, write.value.bytes.len());
+        let value = encode_checked(&record, write.value.bytes.len());
         batch.push(match write.index {
             0.. => Operation::Ensure { namespace, key, value, expiry },
             _ => Operation::Set { namespace, key, value, expiry },

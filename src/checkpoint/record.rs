@@ -1,6 +1,6 @@
 //! What a thread's records are made of, as plain msgpack.
 //!
-//! Reading borrows from the stored bytes. A value stays what its serializer made of it: a type's name and bytes, which nothing
+//! Reading borrows from the stored bytes. What is small is verified whenever it is read; a channel's value has a hash of its own. A value stays what its serializer made of it: a type's name and bytes, which nothing
 //! here looks into.
 
 use std::borrow::Cow;
@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::value::{Kind, Value};
 
@@ -122,7 +123,7 @@ pub(super) struct HeadRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ValueRecord<'a> {
     pub(super) form: &'a str,
-    /// The xxh3-64 of the whole value.
+    /// The xxh3-64 of the whole value, seeded with that of the form.
     pub(super) check: u64,
     /// The whole value, or its tail.
     #[serde(with = "serde_bytes")]
@@ -158,11 +159,41 @@ pub(super) struct WriteRecord<'a> {
 /// The record in the form that a store keeps; `size_hint` is about the bytes that it will take.
 pub(super) fn encode(record: &impl Serialize, size_hint: usize) -> Value<'static> {
     let mut bytes = Vec::with_capacity(size_hint + 128);
-    rmp_serde::encode::write(&mut bytes, record).expect("a Vec takes all that is written");
+    write(&mut bytes, record);
     Value::shared(Kind::Json, bytes)
 }
 
 /// The record that `bytes` hold; `None` when they hold no such record.
 pub(super) fn decode<'a, R: Deserialize<'a>>(bytes: &'a [u8]) -> Option<R> {
     rmp_serde::from_slice(bytes).ok()
+}
+
+/// A list of the record and the xxh3-64 of its bytes, so that other bytes than those that were stored are never taken for it.
+pub(super) fn encode_checked(record: &impl Serialize, size_hint: usize) -> Value<'static> {
+    let mut bytes = Vec::with_capacity(size_hint + 128);
+    bytes.push(LIST_OF_TWO);
+    write(&mut bytes, record);
+    let check = check(&bytes[1..]);
+    bytes.extend(check);
+    Value::shared(Kind::Json, bytes)
+}
+
+/// The record that [`encode_checked`] wrote; `None` when these are not the bytes that it wrote.
+pub(super) fn decode_checked<'a, R: Deserialize<'a>>(bytes: &'a [u8]) -> Option<R> {
+    let (record, found) = bytes.strip_prefix(&[LIST_OF_TWO])?.split_last_chunk()?;
+    if *found == check(record) { decode(record) } else { None }
+}
+
+/// The heads of a list of two and of a 64-bit number (<https://github.com/msgpack/msgpack/blob/master/spec.md>).
+const LIST_OF_TWO: u8 = 0x92;
+const UINT_64: u8 = 0xcf;
+
+/// The msgpack of a record's xxh3-64, always in nine bytes.
+fn check(record: &[u8]) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = xxh3_64(record).to_be_bytes();
+    [UINT_64, a, b, c, d, e, f, g, h]
+}
+
+fn write(out: &mut Vec<u8>, record: &impl Serialize) {
+    rmp_serde::encode::write(out, record).expect("a Vec takes all that is written");
 }

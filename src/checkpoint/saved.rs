@@ -170,7 +170,7 @@ impl Found {
     }
 
     pub(super) fn record(&self) -> Result<CheckpointRecord<'_>> {
-        record::decode(self.entry.value()).ok_or_else(|| self.corrupt("its record"))
+        record::decode_checked(self.entry.value()).ok_or_else(|| self.corrupt("its record"))
     }
 
     #[cold]
@@ -212,6 +212,6 @@ impl Saved {
 
 fn read_write(entry: &Entry) -> Option<Write<'_>> {
     let WriteKey { task_id, index, .. } = layout::read_write(entry.key())?;
-    let WriteRecord { task_path, channel, value } = record::decode(entry.value())?;
+    let WriteRecord { task_path, channel, value } = record::decode_checked(entry.value())?;
     Some(Write { task_path, task_id, index, channel, value })
 }

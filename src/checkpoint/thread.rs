@@ -6,7 +6,7 @@
 //! was read.
 
 use super::layout;
-use super::record::{self, HeadRecord, Secret, encode};
+use super::record::{self, HeadRecord, Secret, encode_checked};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::Namespace;
@@ -43,7 +43,7 @@ impl Head {
 
 /// What the entry of a head says.
 pub(super) fn read_head(thread_id: &str, entry: &Entry) -> Result<Head> {
-    let record = record::decode(entry.value())
+    let record = record::decode_checked(entry.value())
         .ok_or_else(|| Error::corrupt(format!("the head of thread {thread_id:?} cannot be read")))?;
     let expiry = entry.expires_at().map_or(Expiry::Never, Expiry::At);
     Ok(Head { revision: entry.revision(), expiry, updated_at: Some(entry.updated_at()), record })
@@ -81,7 +81,7 @@ impl<'a> Thread<'a> {
     /// Adds to `batch` that it replaces the head that was read by `head`, and only that one.
     pub(super) fn replace_head<'b>(&'b self, batch: &mut Batch<'b>, head: &Head) {
         batch.require(Condition::at(self.namespace.borrow(), layout::head(), head.revision));
-        batch.set(self.namespace.borrow(), layout::head(), encode(&head.record, 128), head.expiry);
+        batch.set(self.namespace.borrow(), layout::head(), encode_checked(&head.record, 128), head.expiry);
     }
 }
 
