@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
@@ -23,7 +24,8 @@ from swarmstate.integrations.langgraph import SwarmStateSaver
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "thread"}}
 KINDS = ["says", "asks", "fans out", "is a graph", "is a graph that asks"]
-RUNS = ["invoke", "stream", "ainvoke", "astream"]
+# Before Python 3.11 a node that LangGraph runs in an event loop cannot ask: `interrupt` does not find its graph there.
+RUNS = ["invoke", "stream", *(["ainvoke", "astream"] if sys.version_info >= (3, 11) else [])]
 
 
 def extend(state: list[str], writes: Sequence[Any]) -> list[str]:
