@@ -7,7 +7,9 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
+use std::iter;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -219,9 +221,12 @@ fn try_command(port: u16, words: &[&str]) -> Option<String> {
     Some(answer.strip_suffix("+OK\r\n").unwrap_or(&answer).to_owned())
 }
 
-/// A port that was free a moment ago; low enough that nothing else is likely to be given it.
+/// A port that was free a moment ago, below those that the system gives to connections, which may take one whose server is down.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
+    let random = || RandomState::new().hash_one(0) % 12_000;
+    let ports = iter::repeat_with(|| 20_000 + u16::try_from(random()).expect("it is below 12,000"));
+    let mut free = ports.take(1000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a port is free")
 }
 
 fn fresh_folder(end: &End) -> PathBuf {

@@ -4,7 +4,9 @@ Tests share a single server and a cluster of three masters, and take a fresh pre
 tests: a shell waits beside it for the end of its own input, which comes when this process ends, however it ends.
 """
 
+import contextlib
 import functools
+import random
 import re
 import shutil
 import socket
@@ -122,10 +124,15 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that was free a moment ago, below those that the system gives to connections.
+
+    So none of them takes it while its server is down.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
