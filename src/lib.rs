@@ -29,13 +29,14 @@
 //!
 //! # The house
 //! [`store`] holds the contract that every engine keeps, [`engine`] the engines, [`key`] and [`value`] what goes in and comes
-//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`] the
-//! threads of LangGraph as operations on any store.
+//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`] and
+//! [`items`] LangGraph's threads and long-term memory as operations on any store.
 
 pub mod checkpoint;
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod items;
 pub mod key;
 pub mod map;
 pub mod msgpack;

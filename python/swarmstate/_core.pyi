@@ -13,6 +13,7 @@ __all__ = [
     "Checkpoints",
     "Clock",
     "Entry",
+    "Items",
     "Outcome",
     "RedisStore",
     "Snapshot",
@@ -64,6 +65,15 @@ _SavedCheckpoint: TypeAlias = tuple[
     dict[str, _Serialized],
     list[tuple[str, str, _Serialized]],
 ]
+
+_Labels: TypeAlias = tuple[str, ...]
+_Question: TypeAlias = (
+    tuple[Literal["get"], _Labels, str, bool]
+    | tuple[Literal["search"], _Labels, dict[str, Any] | None, int, int, list[float] | None, bool]
+    | tuple[Literal["list"], list[tuple[Literal["prefix", "suffix"], _Labels]], int | None, int, int]
+)
+_Item: TypeAlias = tuple[_Labels, str, dict[str, Any], float, float, float | None]
+_Change: TypeAlias = tuple[_Labels, str, dict[str, Any] | None, float | None, list[list[float]]]
 
 @disjoint_base
 class Store:
@@ -1226,3 +1236,45 @@ class Checkpoints:
         Raises:
             CorruptError: A record is not what was stored.
         """
+
+@final
+class Items:
+    """LangGraph's long-term memory in a store.
+
+    What `SwarmStateStore` is made of.
+
+    Args:
+        store: The store that holds the items.
+    """
+
+    def __new__(cls, store: Store) -> Self: ...
+    def read(self, questions: list[_Question], /) -> list[Any]:
+        """Answer questions from one consistent cut.
+
+        Args:
+            questions: ("get", labels, key, refresh), ("search", labels, filter, limit, offset, vector, refresh) or
+                ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels).
+
+        Returns:
+            For each question: an item or None, a list of items, or a list of labels; an item is (labels, key, value,
+            created at, updated at, score), times in seconds since 1970.
+
+        Raises:
+            InvalidError: An operator of a filter does not exist, a number is negative, or a vector is of another length
+                than those of the items.
+            CorruptError: A record is not what was stored.
+        """
+    def write(self, changes: list[_Change], /) -> None:
+        """Carry out all changes or none; of several to one item the last counts.
+
+        Args:
+            changes: (labels, key, value, ttl in seconds, vectors); a value of None removes the item.
+
+        Raises:
+            TypeError: A part of a value is not storable; the message gives the path to it.
+            ValueError: An int is out of range, or a value nests too deep or contains itself.
+            InvalidError: An address is above the limit, a ttl not above 0, or a vector of another length than the first.
+            TooLargeError: A value or the whole is above the limit of the store; nothing is written.
+        """
+    def sweep(self) -> None:
+        """Free the room of what has ended; it is gone for every read already."""

@@ -13,6 +13,7 @@ mod codec;
 mod entry;
 mod error;
 mod fault;
+mod items;
 mod open;
 mod redis;
 mod snapshot;
@@ -44,6 +45,8 @@ mod _core {
     use super::clock::PyClock;
     #[pymodule_export]
     use super::entry::PyEntry;
+    #[pymodule_export]
+    use super::items::PyItems;
     #[pymodule_export]
     use super::open::{copy, open};
     #[pymodule_export]

@@ -8,6 +8,7 @@ Example:
 """
 
 from swarmstate.integrations.langgraph._saver import SwarmStateSaver
+from swarmstate.integrations.langgraph._store import SwarmStateStore
 from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
-__all__ = ["SwarmStateSaver", "ThreadInfo", "ThreadUsage"]
+__all__ = ["SwarmStateSaver", "SwarmStateStore", "ThreadInfo", "ThreadUsage"]
