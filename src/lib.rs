@@ -29,9 +29,10 @@
 //!
 //! # The house
 //! [`store`] holds the contract that every engine keeps, [`engine`] the engines, [`key`] and [`value`] what goes in and comes
-//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`] and
-//! [`items`] LangGraph's threads and long-term memory as operations on any store.
+//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`],
+//! [`items`] and [`cache`] LangGraph's threads, long-term memory and cache as operations on any store.
 
+pub mod cache;
 pub mod checkpoint;
 pub mod clock;
 pub mod engine;

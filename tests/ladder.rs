@@ -34,6 +34,7 @@ const LADDER: &[(&str, u8)] = &[
     ("transfer/", 4),
     ("checkpoint/", 4),
     ("items/", 4),
+    ("cache.rs", 4),
     ("service/ops.rs", 5),
     ("service/auth.rs", 5),
     ("service/context.rs", 5),

@@ -9,6 +9,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Batch",
+    "Cache",
     "Capabilities",
     "Checkpoints",
     "Clock",
@@ -74,6 +75,9 @@ _Question: TypeAlias = (
 )
 _Item: TypeAlias = tuple[_Labels, str, dict[str, Any], float, float, float | None]
 _Change: TypeAlias = tuple[_Labels, str, dict[str, Any] | None, float | None, list[list[float]]]
+
+_Place: TypeAlias = tuple[_Labels, str]
+_Cached: TypeAlias = tuple[_Labels, str, _Serialized, float | None]
 
 @disjoint_base
 class Store:
@@ -1271,10 +1275,51 @@ class Items:
             changes: (labels, key, value, ttl in seconds, vectors); a value of None removes the item.
 
         Raises:
-            TypeError: A part of a value is not storable; the message gives the path to it.
+            TypeError: A part of a value is not storable; the message names it.
             ValueError: An int is out of range, or a value nests too deep or contains itself.
-            InvalidError: An address is above the limit, a ttl not above 0, or a vector of another length than the first.
+            InvalidError: An address is above the limit, a ttl not above 0, or vectors differ in length.
             TooLargeError: A value or the whole is above the limit of the store; nothing is written.
         """
     def sweep(self) -> None:
         """Free the room of what has ended; it is gone for every read already."""
+
+@final
+class Cache:
+    """LangGraph's cache in a store.
+
+    What `SwarmStateCache` is made of; values are serialized already, as (form, bytes).
+
+    Args:
+        store: The store that holds it.
+    """
+
+    def __new__(cls, store: Store) -> Self: ...
+    def get(self, places: list[_Place], /) -> list[_Serialized | None]:
+        """Read what is cached.
+
+        Args:
+            places: (labels, key).
+
+        Returns:
+            For each place what is cached there, or None.
+
+        Raises:
+            InvalidError: A place is above the limit of a name.
+            CorruptError: A record is not what was stored.
+        """
+    def set(self, values: list[_Cached], /) -> None:
+        """Cache values, in the place of what is there.
+
+        Args:
+            values: (labels, key, value, ttl in seconds); None = until it is cleared, 0 or less = it is gone at once.
+
+        Raises:
+            InvalidError: A place is above the limit of a name, or a ttl not finite; nothing is written.
+            TooLargeError: A value is above the limit of the store.
+        """
+    def clear(self, namespaces: list[_Labels] | None, /) -> None:
+        """Remove what is cached.
+
+        Args:
+            namespaces: Labels, each for just that namespace; None = everything.
+        """

@@ -6,6 +6,7 @@
 mod argument;
 mod batch;
 mod bytes;
+mod cache;
 mod capabilities;
 mod checkpoint;
 mod clock;
@@ -37,6 +38,8 @@ mod _core {
     use super::batch::{PyBatch, PyOutcome};
     #[pymodule_export]
     use super::bytes::{dumps, loads};
+    #[pymodule_export]
+    use super::cache::PyCache;
     #[pymodule_export]
     use super::capabilities::PyCapabilities;
     #[pymodule_export]

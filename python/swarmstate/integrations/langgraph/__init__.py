@@ -7,8 +7,9 @@ Example:
     'memory'
 """
 
+from swarmstate.integrations.langgraph._cache import SwarmStateCache
 from swarmstate.integrations.langgraph._saver import SwarmStateSaver
 from swarmstate.integrations.langgraph._store import SwarmStateStore
 from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
-__all__ = ["SwarmStateSaver", "SwarmStateStore", "ThreadInfo", "ThreadUsage"]
+__all__ = ["SwarmStateCache", "SwarmStateSaver", "SwarmStateStore", "ThreadInfo", "ThreadUsage"]
