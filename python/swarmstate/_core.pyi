@@ -70,11 +70,11 @@ _SavedCheckpoint: TypeAlias = tuple[
 _Labels: TypeAlias = tuple[str, ...]
 _Question: TypeAlias = (
     tuple[Literal["get"], _Labels, str, bool]
-    | tuple[Literal["search"], _Labels, dict[str, Any] | None, int, int, list[float] | None, bool]
+    | tuple[Literal["search"], _Labels, dict[str, Any] | None, int, int, bytes | None, bool]
     | tuple[Literal["list"], list[tuple[Literal["prefix", "suffix"], _Labels]], int | None, int, int]
 )
 _Item: TypeAlias = tuple[_Labels, str, dict[str, Any], float, float, float | None]
-_Change: TypeAlias = tuple[_Labels, str, dict[str, Any] | None, float | None, list[list[float]]]
+_Change: TypeAlias = tuple[_Labels, str, dict[str, Any] | None, float | None, list[bytes]]
 
 _Place: TypeAlias = tuple[_Labels, str]
 _Cached: TypeAlias = tuple[_Labels, str, _Serialized, float | None]
@@ -1257,7 +1257,8 @@ class Items:
 
         Args:
             questions: ("get", labels, key, refresh), ("search", labels, filter, limit, offset, vector, refresh) or
-                ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels).
+                ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels). A
+                vector is the bytes of an array of 32-bit floats.
 
         Returns:
             For each question: an item or None, a list of items, or a list of labels; an item is (labels, key, value,
@@ -1272,7 +1273,7 @@ class Items:
         """Carry out all changes or none; of several to one item the last counts.
 
         Args:
-            changes: (labels, key, value, ttl in seconds, vectors); a value of None removes the item.
+            changes: (labels, key, value, ttl in seconds, vectors as in `read`); a value of None removes the item.
 
         Raises:
             TypeError: A part of a value is not storable; the message names it.

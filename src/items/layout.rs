@@ -60,6 +60,12 @@ pub(super) fn behind_below(labels: &[String]) -> Result<Key<'static>> {
     Key::new(below(Record::Item, labels).tag("\u{10ffff}").finish())
 }
 
+/// The key of the item whose vectors lie at `key`.
+pub(super) fn item_of_vectors(key: &str) -> Option<String> {
+    let rest = key.strip_prefix(Record::Vectors.tag())?;
+    Some([Record::Item.tag(), rest].concat())
+}
+
 /// The address that the key of a record is for.
 pub(super) fn read(record: Record, key: &str) -> Option<Address> {
     let mut parts = KeyReader::new(key);

@@ -155,18 +155,23 @@ impl Ranked {
     fn of(entry: &Entry, similar: &Similar) -> Result<Option<Self>> {
         let corrupt = || Error::corrupt(format!("the vectors of an item cannot be read, at {:?}", entry.key()));
         let vectors = VectorsRecord::decode(entry.value()).ok_or_else(corrupt)?;
-        let address = layout::read(Record::Vectors, entry.key()).ok_or_else(corrupt)?;
-        let (stored, asked) = (vectors.dimensions, similar.0.len());
-        if stored != asked {
-            return Err(Error::invalid(format!(
-                "item {:?} under {:?} was embedded in {stored} dimensions, and the query in {asked}: put it again, with the \
-                 embedding that queries use",
-                address.key, address.labels
-            )));
+        if vectors.dimensions != similar.0.len() {
+            return Err(other_length(entry, vectors.dimensions, similar.0.len()));
         }
-        let key = layout::key(Record::Item, &address)?.as_str().to_owned();
+        let key = layout::item_of_vectors(entry.key()).ok_or_else(corrupt)?;
         Ok(vectors.best(&similar.0).map(|score| Self { score, key }))
     }
+}
+
+#[cold]
+fn other_length(entry: &Entry, stored: usize, asked: usize) -> Error {
+    let item = match layout::read(Record::Vectors, entry.key()) {
+        Some(address) => format!("item {:?} under {:?}", address.key, address.labels),
+        None => "an item".to_owned(),
+    };
+    Error::invalid(format!(
+        "{item} was embedded in {stored} dimensions, and the query in {asked}: put it again, with the embedding that queries use"
+    ))
 }
 
 impl Ord for Ranked {

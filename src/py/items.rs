@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use super::argument::{self, Argument};
 use super::codec;
@@ -56,7 +56,8 @@ impl PyItems {
     ///
     /// Args:
     ///     questions: ("get", labels, key, refresh), ("search", labels, filter, limit, offset, vector, refresh) or
-    ///         ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels).
+    ///         ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels). A
+    ///         vector is the bytes of an array of 32-bit floats.
     ///
     /// Returns:
     ///     For each question: an item or None, a list of items, or a list of labels; an item is (labels, key, value,
@@ -77,7 +78,7 @@ impl PyItems {
     /// Carry out all changes or none; of several to one item the last counts.
     ///
     /// Args:
-    ///     changes: (labels, key, value, ttl in seconds, vectors); a value of None removes the item.
+    ///     changes: (labels, key, value, ttl in seconds, vectors as in `read`); a value of None removes the item.
     ///
     /// Raises:
     ///     TypeError: A part of a value is not storable; the message names it.
@@ -111,9 +112,10 @@ type Maybe<'py> = Option<Bound<'py, PyAny>>;
 impl Row {
     fn of(change: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (labels, key, value, ttl, vectors) =
-            change.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Maybe<'_>, Maybe<'_>, Vec<Vec<f32>>)>()?;
+            change.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Maybe<'_>, Maybe<'_>, Vec<Bound<'_, PyBytes>>)>()?;
         let value = value.map(|value| with_value(&value, |value| Ok(value.as_bytes().to_vec()))).transpose()?;
         let ttl = ttl.map(|ttl| argument::seconds("ttl", &ttl)).transpose()?;
+        let vectors = vectors.iter().map(|numbers| to_vector(numbers.as_bytes())).collect::<PyResult<_>>()?;
         Ok(Self { address: to_address(&labels, &key)?, value, ttl, vectors })
     }
 
@@ -157,14 +159,14 @@ fn to_search(question: &Bound<'_, PyAny>) -> PyResult<Search> {
         Maybe<'_>,
         Bound<'_, PyAny>,
         Bound<'_, PyAny>,
-        Option<Vec<f32>>,
+        Option<Bound<'_, PyBytes>>,
         bool,
     )>()?;
     let filter = match filter {
         Some(filter) => with_value(&filter, |filter| Filter::parse(filter.as_bytes()).or_raise())?,
         None => Filter::default(),
     };
-    let similar = vector.map(|vector| Similar::to(&vector)).transpose().or_raise()?;
+    let similar = vector.map(|numbers| Similar::to(&to_vector(numbers.as_bytes())?).or_raise()).transpose()?;
     let (offset, limit) = (size("offset", &offset)?, size("limit", &limit)?);
     Ok(Search { labels: to_labels(&labels)?, filter, offset, limit, similar, refresh })
 }
@@ -181,6 +183,15 @@ fn to_listing(question: &Bound<'_, PyAny>) -> PyResult<Listing> {
     let matches = matches.collect::<PyResult<_>>()?;
     let max_depth = max_depth.map(|depth| size("max_depth", &depth)).transpose()?;
     Ok(Listing { matches, max_depth, offset: size("offset", &offset)?, limit: size("limit", &limit)? })
+}
+
+/// The numbers of an array of C floats, which comes as its bytes: a list would cost more than all the rest of a search.
+fn to_vector(numbers: &[u8]) -> PyResult<Vec<f32>> {
+    let (numbers, rest) = numbers.as_chunks();
+    match rest {
+        [] => Ok(numbers.iter().map(|number| f32::from_ne_bytes(*number)).collect()),
+        _ => Err(to_py(Error::invalid("a vector is the bytes of whole 32-bit floats".to_owned()))),
+    }
 }
 
 fn size(name: &str, object: Argument<'_, '_>) -> PyResult<usize> {

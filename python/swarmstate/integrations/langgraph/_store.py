@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from array import array
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timezone
@@ -42,8 +43,8 @@ SECONDS_PER_MINUTE = 60.0
 DEFAULT_SWEEP_INTERVAL_MINUTES = 5.0
 WHOLE_VALUE = "$"
 
-# What each text was embedded as.
-Vectors = dict[str, list[float]]
+# What each text was embedded as: the bytes of an array of 32-bit floats.
+Vectors = dict[str, bytes]
 
 
 class SwarmStateStore(BaseStore):
@@ -205,13 +206,14 @@ class SwarmStateStore(BaseStore):
 
     def _checked(self, embedded: Iterable[tuple[str, Sequence[float]]]) -> Vectors:
         wanted = self.index_config["dims"] if self.index_config else 0
-        vectors = {text: [float(number) for number in vector] for text, vector in embedded}
-        for text, vector in vectors.items():
+        vectors: Vectors = {}
+        for text, vector in embedded:
             if len(vector) != wanted:
                 raise InvalidError(
                     f"the embedding of a text of {len(text)} characters has {len(vector)} dimensions, and the index is"
                     f" configured for {wanted}: let dims be what embed gives"
                 )
+            vectors[text] = array("f", vector).tobytes()
         return vectors
 
     def _read(self, plan: _Plan, asked: Vectors) -> list[Result]:
@@ -268,7 +270,7 @@ def _question(op: GetOp | SearchOp | ListNamespacesOp, asked: Vectors) -> _Quest
     return ("list", patterns, op.max_depth, op.limit, op.offset)
 
 
-def _change(op: PutOp, vectors: list[list[float]]) -> _Change:
+def _change(op: PutOp, vectors: list[bytes]) -> _Change:
     value = None if op.value is None else dict(op.value)
     ttl = None if op.ttl is None else op.ttl * SECONDS_PER_MINUTE
     return (op.namespace, op.key, value, ttl, vectors)
