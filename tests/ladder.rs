@@ -33,6 +33,8 @@ const LADDER: &[(&str, u8)] = &[
     ("open.rs", 4),
     ("transfer/", 4),
     ("checkpoint/", 4),
+    ("items/", 4),
+    ("cache.rs", 4),
     ("service/ops.rs", 5),
     ("service/auth.rs", 5),
     ("service/context.rs", 5),

@@ -128,6 +128,10 @@ def _import(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="where from; - = stdin, the default")
 
 
+def _import_langgraph(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="the SQLite file of a SqliteSaver, which is only read")
+
+
 _COMMANDS = [
     ("info", "say what a store is and how much it holds", _info),
     ("keys", "list a store's namespaces, or a namespace's keys", _keys),
@@ -139,4 +143,5 @@ _COMMANDS = [
     ("restore", "make a store what a snapshot holds", _restore),
     ("export", "write all that a store holds to a file", _export),
     ("import", "write all that an export holds into a store", _import),
+    ("import-langgraph", "write the threads of LangGraph's SqliteSaver into a store", _import_langgraph),
 ]
