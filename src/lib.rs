@@ -43,6 +43,7 @@ pub mod map;
 pub mod msgpack;
 pub mod open;
 pub mod store;
+pub mod thread_import;
 pub mod transfer;
 pub mod value;
 pub mod waiting;

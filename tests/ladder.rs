@@ -35,6 +35,7 @@ const LADDER: &[(&str, u8)] = &[
     ("checkpoint/", 4),
     ("items/", 4),
     ("cache.rs", 4),
+    ("thread_import.rs", 5),
     ("service/ops.rs", 5),
     ("service/auth.rs", 5),
     ("service/context.rs", 5),

@@ -1137,6 +1137,53 @@ class Threads:
         Args:
             thread_id: The thread.
         """
+    def export(
+        self,
+        thread_id: str,
+        file: _Path | SupportsWrite[bytes],
+        format: Literal["msgpack", "jsonl"],
+        progress: Callable[[int, int], object] | None,
+        /,
+    ) -> int:
+        """Write a thread with all that it holds to a file, as it stands at one moment.
+
+        Args:
+            thread_id: The thread.
+            file: A path, or a file that is open for writing bytes.
+            format: "msgpack" or "jsonl".
+            progress: Called as progress(done, total), or None.
+
+        Returns:
+            How many records were written.
+
+        Raises:
+            NotFoundError: There is no such thread; nothing is written.
+            InvalidError: `format` is unknown.
+            OSError: The file cannot be written.
+        """
+    def import_(
+        self,
+        file: _Path | SupportsRead[bytes],
+        thread_id: str | None,
+        progress: Callable[[int, int], object] | None,
+        /,
+    ) -> str:
+        """Make the thread that a file holds.
+
+        Args:
+            file: A path, or a file that is open for reading bytes.
+            thread_id: The id that it gets; None = its own.
+            progress: Called as progress(done, total), or None.
+
+        Returns:
+            Its id.
+
+        Raises:
+            InvalidError: It is no whole export of one thread, or of one whose time is over; nothing is written.
+            TooLargeError: A record is above the limit; nothing is written.
+            ConflictError: There is such a thread, or somebody makes it meanwhile; nothing is written.
+            OSError: The file cannot be read; nothing is written.
+        """
     def prune(self, thread_id: str, keep: int, /) -> None:
         """Remove all but the newest checkpoints of each namespace of a thread, and what only they named.
 

@@ -96,6 +96,11 @@ pub(super) fn all_channels() -> Result<Prefix<'static>> {
     Prefix::new(CHANNEL)
 }
 
+/// Whether a key is that of a channel's value.
+pub(super) fn is_channel(key: &str) -> bool {
+    key.starts_with(CHANNEL)
+}
+
 /// The bits of a float, the same for 0.0 and -0.0, which are one version.
 fn float_bits(float: f64) -> i64 {
     (float + 0.0).to_bits().cast_signed()

@@ -78,9 +78,13 @@ impl<'a> Thread<'a> {
         Ok(Head { revision: 0, expiry: Expiry::Never, updated_at: None, record })
     }
 
-    /// Adds to `batch` that it replaces the head that was read by `head`, and only that one.
+    /// Adds to `batch` that it replaces the head that was read by `head`, and only that one; the first head of a thread finds
+    /// nothing else there either, such as records on their way in.
     pub(super) fn replace_head<'b>(&'b self, batch: &mut Batch<'b>, head: &Head) {
-        batch.require(Condition::at(self.namespace.borrow(), layout::head(), head.revision));
+        batch.require(match head.revision {
+            0 => Condition::NamespaceAt { namespace: self.namespace.borrow(), revision: 0 },
+            revision => Condition::at(self.namespace.borrow(), layout::head(), revision),
+        });
         batch.set(self.namespace.borrow(), layout::head(), encode_checked(&head.record, 128), head.expiry);
     }
 }

@@ -3,21 +3,25 @@
 //! Names come in and go out as they are, values as tuples `(form, bytes)`: Python serializes, and where a record lies and what
 //! belongs together is [`checkpoint`](crate::checkpoint)'s.
 
-use std::borrow::Cow;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::argument::{self, Argument};
+use super::checkpoint_row::{
+    AnyVersion, InfoRow, OriginRow, Serialized, ValueRow, WriteRow, channel_value, origin_of, serialized, stored,
+    to_tuple, written,
+};
 use super::error::{OrRaise, to_py};
 use super::store::PyStore;
+use super::transfer::{Source, read_in, write_out};
 use crate::checkpoint::{
-    ChannelHistory, ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Origin, Place, Query, Retention,
-    Saved, Stored, Task, ThreadInfo, Threads, Typed, Version, Wanted, Write,
+    ChannelHistory, Found, Listing, NewCheckpoint, NewWrite, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted,
 };
 use crate::error::{Error, Result};
+use crate::thread_import::{import_thread, import_thread_from};
 use crate::waiting::Waiting;
 
 /// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
@@ -237,6 +241,62 @@ impl PyThreads {
         self.run(py, |threads| threads.copy(source_id, target_id))
     }
 
+    /// Write a thread with all that it holds to a file, as it stands at one moment.
+    ///
+    /// Args:
+    ///     thread_id: The thread.
+    ///     file: A path, or a file that is open for writing bytes.
+    ///     format: "msgpack" or "jsonl".
+    ///     progress: Called as progress(done, total), or None.
+    ///
+    /// Returns:
+    ///     How many records were written.
+    ///
+    /// Raises:
+    ///     NotFoundError: There is no such thread; nothing is written.
+    ///     InvalidError: `format` is unknown.
+    ///     OSError: The file cannot be written.
+    #[pyo3(signature = (thread_id, file, format, progress, /))]
+    fn export(
+        &self,
+        py: Python<'_>,
+        thread_id: &str,
+        file: Argument<'_, '_>,
+        format: Argument<'_, '_>,
+        progress: Option<Argument<'_, '_>>,
+    ) -> PyResult<u64> {
+        write_out(py, (file, Some(format), progress), || Ok(Arc::new(self.threads.records(thread_id)?)))
+    }
+
+    /// Make the thread that a file holds.
+    ///
+    /// Args:
+    ///     file: A path, or a file that is open for reading bytes.
+    ///     thread_id: The id that it gets; None = its own.
+    ///     progress: Called as progress(done, total), or None.
+    ///
+    /// Returns:
+    ///     Its id.
+    ///
+    /// Raises:
+    ///     InvalidError: It is no whole export of one thread, or of one whose time is over; nothing is written.
+    ///     TooLargeError: A record is above the limit; nothing is written.
+    ///     ConflictError: There is such a thread, or somebody makes it meanwhile; nothing is written.
+    ///     OSError: The file cannot be read; nothing is written.
+    #[pyo3(signature = (file, thread_id, progress, /))]
+    fn import_(
+        &self,
+        py: Python<'_>,
+        file: Argument<'_, '_>,
+        thread_id: Option<&str>,
+        progress: Option<Argument<'_, '_>>,
+    ) -> PyResult<String> {
+        read_in(py, file, progress, |source, progress| match source {
+            Source::Path(path) => import_thread_from(path, &self.threads, thread_id, progress),
+            Source::File(file) => import_thread(file, &self.threads, thread_id, progress),
+        })
+    }
+
     /// Remove all but the newest checkpoints of each namespace of a thread, and what only they named.
     ///
     /// Args:
@@ -393,104 +453,4 @@ fn at_least_one(keep_last: Argument<'_, '_>) -> PyResult<NonZeroUsize> {
     let count = argument::count("keep_last", keep_last)?;
     let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
     count.ok_or_else(|| to_py(Error::invalid("keep_last must be at least 1, or None for no bound")))
-}
-
-/// A serialized value as Python hands it over.
-struct Serialized<'a>(&'a str, Cow<'a, [u8]>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Serialized<'a> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let (form, bytes) = object.extract()?;
-        Ok(Self(form, bytes))
-    }
-}
-
-impl Serialized<'_> {
-    fn typed(&self) -> Typed<'_> {
-        Typed { form: self.0, bytes: &self.1 }
-    }
-}
-
-/// Thread, latest checkpoint, when it was put, count of checkpoints.
-type InfoRow = (String, Option<String>, f64, u64);
-/// The run's id, the parents and the delta channels.
-type OriginRow = (Option<String>, Vec<(String, String)>, Vec<String>);
-/// Channel, version and value.
-type ValueRow<'a> = (&'a str, AnyVersion<'a>, Option<Serialized<'a>>);
-/// Index, channel and value.
-type WriteRow<'a> = (i64, &'a str, Serialized<'a>);
-
-fn origin_of((run_id, parents, delta_channels): &OriginRow) -> Origin<'_> {
-    Origin {
-        run_id: run_id.as_deref(),
-        parents: parents.iter().map(|(checkpoint_ns, id)| (checkpoint_ns.as_str(), id.as_str())).collect(),
-        delta_channels: delta_channels.iter().map(String::as_str).collect(),
-    }
-}
-
-fn channel_value<'a>((channel, AnyVersion(version), value): &'a ValueRow<'_>) -> ChannelValue<'a> {
-    ChannelValue { channel, version: *version, value: value.as_ref().map(Serialized::typed) }
-}
-
-/// A channel's version as Python hands it over: a str, an int or a float.
-struct AnyVersion<'a>(Version<'a>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for AnyVersion<'a> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyString>() {
-            return object.extract().map(|text| Self(Version::Text(text)));
-        }
-        if let Ok(float) = object.cast::<PyFloat>() {
-            return Ok(Self(Version::Float(float.value())));
-        }
-        if !object.is_instance_of::<PyInt>() {
-            let kind = object.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("a channel's version is a str, an int or a float, not {kind}")));
-        }
-        argument::integer("version", &object).map(|integer| Self(Version::Integer(integer)))
-    }
-}
-
-fn to_tuple<'py>(py: Python<'py>, saved: &Saved) -> PyResult<Bound<'py, PyTuple>> {
-    let Contents { parent_id, checkpoint, metadata, versions, values, writes } = saved.contents().or_raise()?;
-    let (versions_by_channel, values_by_channel) = (PyDict::new(py), PyDict::new(py));
-    for (channel, version) in versions {
-        match version {
-            Version::Integer(integer) => versions_by_channel.set_item(channel, integer)?,
-            Version::Float(float) => versions_by_channel.set_item(channel, float)?,
-            Version::Text(text) => versions_by_channel.set_item(channel, text)?,
-        }
-    }
-    for (channel, value) in values {
-        values_by_channel.set_item(channel, stored(py, &value)?)?;
-    }
-    let tasks_writes = written(py, &writes)?;
-    let (checkpoint, metadata) = (serialized(py, checkpoint)?, serialized(py, metadata)?);
-    let id = &saved.address().checkpoint_id;
-    (id, parent_id, checkpoint, metadata, versions_by_channel, values_by_channel, tasks_writes).into_pyobject(py)
-}
-
-fn written<'py>(py: Python<'py>, writes: &[Write<'_>]) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for write in writes {
-        list.append((&write.task_id, write.channel, serialized(py, write.value)?))?;
-    }
-    Ok(list)
-}
-
-fn serialized<'py>(py: Python<'py>, value: Typed<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    (value.form, PyBytes::new(py, value.bytes)).into_pyobject(py)
-}
-
-/// A stored value, its parts copied straight into the object that Python gets.
-fn stored<'py>(py: Python<'py>, value: &Stored<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    let fill = |bytes: &mut [u8]| {
-        value.copy_to(bytes);
-        Ok(())
-    };
-    (value.form(), PyBytes::new_with(py, value.size_bytes(), fill)?).into_pyobject(py)
 }

@@ -9,6 +9,7 @@ mod bytes;
 mod cache;
 mod capabilities;
 mod checkpoint;
+mod checkpoint_row;
 mod clock;
 mod codec;
 mod entry;

@@ -3,7 +3,8 @@
 //! Everything runs detached; only a call to Python's file or to `progress` attaches for as long as it takes.
 
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -13,8 +14,9 @@ use super::argument::{self, Argument};
 use super::error::to_py;
 use super::open::reader;
 use super::store::PyStore;
-use crate::error::Error;
-use crate::transfer::{self, Failure, Format, Imported};
+use crate::error::{Error, Result};
+use crate::store::Reader;
+use crate::transfer::{self, Failure, Format, Imported, Progress};
 use crate::waiting::Waiting;
 
 /// Write everything that a store or a snapshot holds to a file, as it stands at one moment.
@@ -54,11 +56,24 @@ pub(crate) fn export(
     format: Option<Argument<'_, '_>>,
     progress: Option<Argument<'_, '_>>,
 ) -> PyResult<u64> {
+    let source = reader(py, source)?;
+    write_out(py, (file, format, progress), || Ok(source))
+}
+
+/// Where an export goes, and in which form: the arguments `file`, `format` and `progress`.
+pub(super) type Destination<'a, 'py> = (Argument<'a, 'py>, Option<Argument<'a, 'py>>, Option<Argument<'a, 'py>>);
+
+/// Exports what `open` answers.
+pub(super) fn write_out(
+    py: Python<'_>,
+    (file, format, progress): Destination<'_, '_>,
+    open: impl FnOnce() -> Result<Arc<dyn Reader>> + Send,
+) -> PyResult<u64> {
     let format = parse_format(format)?;
     let place = Place::of(file, "write")?;
     let progress = callable(progress)?;
-    let source = reader(py, source)?;
     py.detach(|| {
+        let source = open()?;
         let progress = &mut |done, total| tell(progress.as_ref(), done, total);
         match place {
             Place::Path(path) => transfer::export_to(&path, &*source, format, progress),
@@ -106,22 +121,40 @@ pub(crate) fn import_<'py>(
     target: Argument<'_, 'py>,
     progress: Option<Argument<'_, 'py>>,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let place = Place::of(file, "read")?;
     let target = argument::instance::<PyStore>("target", target)?.get().engine().with_waiting(Waiting::plainly());
-    let progress = callable(progress)?;
-    let Imported { entries, expired } = py
-        .detach(|| {
-            let progress = &mut |done, total| tell(progress.as_ref(), done, total);
-            match place {
-                Place::Path(path) => transfer::import_from(&path, &*target, progress),
-                Place::File(file) => transfer::import(&mut PyFile(file), &*target, progress),
-            }
-        })
-        .map_err(raise)?;
+    let Imported { entries, expired } = read_in(py, file, progress, |source, progress| match source {
+        Source::Path(path) => transfer::import_from(path, &*target, progress),
+        Source::File(file) => transfer::import(file, &*target, progress),
+    })?;
     let dict = PyDict::new(py);
     dict.set_item("entries", entries)?;
     dict.set_item("expired", expired)?;
     Ok(dict)
+}
+
+/// Where an export comes from.
+pub(super) enum Source<'a> {
+    Path(&'a Path),
+    File(&'a mut dyn Read),
+}
+
+/// Gives `take` the export that the arguments `file` and `progress` name.
+pub(super) fn read_in<R: Send>(
+    py: Python<'_>,
+    file: Argument<'_, '_>,
+    progress: Option<Argument<'_, '_>>,
+    take: impl FnOnce(Source<'_>, Progress<'_>) -> Result<R, Failure> + Send,
+) -> PyResult<R> {
+    let place = Place::of(file, "read")?;
+    let progress = callable(progress)?;
+    py.detach(|| {
+        let progress = &mut |done, total| tell(progress.as_ref(), done, total);
+        match place {
+            Place::Path(path) => take(Source::Path(&path), progress),
+            Place::File(file) => take(Source::File(&mut PyFile(file)), progress),
+        }
+    })
+    .map_err(raise)
 }
 
 fn parse_format(format: Option<Argument<'_, '_>>) -> PyResult<Format> {

@@ -6,6 +6,7 @@
 mod batch;
 mod capabilities;
 mod ext;
+mod only;
 mod range;
 mod snapshot;
 
@@ -16,6 +17,7 @@ pub use batch::{Batch, Condition, Expiry, Operation, Outcome};
 pub(crate) use batch::{sum, target_is_live};
 pub use capabilities::Capabilities;
 pub use ext::StoreExt;
+pub use only::Only;
 pub use range::{Order, Range};
 pub use snapshot::{Diff, Snapshot, SnapshotId, SnapshotInfo, merge_diff};
 pub(crate) use snapshot::{EntryPages, NamespacePages};

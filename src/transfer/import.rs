@@ -10,11 +10,11 @@ use std::path::Path;
 use super::copy::require_absent;
 use super::export::at_path;
 use super::frames::Frames;
-use super::record::{self, Record};
+use super::record::{self, NewEntry, Record};
 use super::{BATCH_BYTES, BATCH_OPERATIONS, Failure, Progress};
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
-use crate::store::{Batch, Capabilities, Condition, Expiry, Operation, Store};
+use crate::store::{Batch, Capabilities, Condition, Store};
 
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub struct Imported {
 /// `Unavailable`, the errors of `progress`, and `Conflict` where somebody else makes one of the namespaces meanwhile, leave in
 /// `target` what was written by then; nothing of others is overwritten. Delete those namespaces and repeat.
 pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
-    let mut spool = tempfile::tempfile()?;
-    let total = survey(&mut Tee { source, spool: &mut spool }, target)?;
-    write(&mut spool, total, target, progress)
+    let mut writing = Writing::new(target, progress);
+    read_twice(source, &mut writing)?;
+    Ok(writing.imported)
 }
 
 /// Imports from a file, without a copy of it.
@@ -49,16 +49,54 @@ pub fn import(source: &mut dyn Read, target: &dyn Store, progress: Progress<'_>)
 /// # Errors
 /// As [`import`].
 pub fn import_from(path: &Path, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
+    let mut writing = Writing::new(target, progress);
+    read_twice_from(path, &mut writing)?;
+    Ok(writing.imported)
+}
+
+/// Where the entries of an export arrive: all of them are judged before the first is taken.
+pub(crate) trait Arrivals {
+    /// What the store that they are meant for can take.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Judges an entry in the first reading; nothing is written.
+    fn judge(&mut self, entry: &NewEntry) -> Result<()>;
+
+    /// Stands between the two readings; what it refuses is never written.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Takes an entry in the second reading.
+    fn take(&mut self, entry: NewEntry) -> Result<(), Failure>;
+
+    /// Stands behind the second reading.
+    fn finish(&mut self) -> Result<(), Failure>;
+}
+
+/// Gives all that an export holds to `arrivals`, and keeps in a file meanwhile what cannot be read twice.
+///
+/// # Errors
+/// `Invalid` and `TooLarge` for what is no whole export, before anything is taken; and whatever `arrivals` answers.
+pub(crate) fn read_twice(source: &mut dyn Read, arrivals: &mut dyn Arrivals) -> Result<(), Failure> {
+    let mut spool = tempfile::tempfile()?;
+    survey(&mut Tee { source, spool: &mut spool }, arrivals)?;
+    write(&mut spool, arrivals)
+}
+
+/// Gives all that an export in a file holds to `arrivals`.
+///
+/// # Errors
+/// As [`read_twice`].
+pub(crate) fn read_twice_from(path: &Path, arrivals: &mut dyn Arrivals) -> Result<(), Failure> {
     let mut file = File::open(path).map_err(|error| at_path(path, &error))?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(at_path(path, &io::ErrorKind::IsADirectory.into()).into());
     }
     if !metadata.is_file() {
-        return import(&mut file, target, progress);
+        return read_twice(&mut file, arrivals);
     }
-    let total = survey(&mut file, target)?;
-    write(&mut file, total, target, progress)
+    survey(&mut file, arrivals)?;
+    write(&mut file, arrivals)
 }
 
 /// Keeps in a file what is read from elsewhere.
@@ -75,35 +113,26 @@ impl Read for Tee<'_> {
     }
 }
 
-/// Reads an export to its end and tells how many entries `target` may be given.
-fn survey(source: &mut dyn Read, target: &dyn Store) -> Result<u64, Failure> {
-    let mut total = 0;
-    let mut namespace: Option<Namespace<'_>> = None;
-    read_all(source, target.capabilities(), &mut |entry| {
-        total += 1;
-        if namespace.as_ref() != Some(&entry.namespace) {
-            require_absent(target, entry.namespace.as_str())?;
-            namespace = Some(entry.namespace);
-        }
-        Ok(())
-    })?;
-    Ok(total)
+/// Reads an export to its end and has every entry judged.
+fn survey(source: &mut dyn Read, arrivals: &mut dyn Arrivals) -> Result<(), Failure> {
+    let capabilities = arrivals.capabilities().clone();
+    read_all(source, &capabilities, &mut |entry| Ok(arrivals.judge(&entry)?))?;
+    Ok(arrivals.begin()?)
 }
 
-fn write(file: &mut File, total: u64, target: &dyn Store, progress: Progress<'_>) -> Result<Imported, Failure> {
-    let imported = Imported::default();
-    let mut writing = Writing { target, progress, total, pending: Vec::new(), bytes: 0, done: 0, imported, last: None };
+/// Reads it once more and has every entry taken.
+fn write(file: &mut File, arrivals: &mut dyn Arrivals) -> Result<(), Failure> {
+    let capabilities = arrivals.capabilities().clone();
     file.seek(SeekFrom::Start(0))?;
-    read_all(file, target.capabilities(), &mut |entry| writing.push(entry))?;
-    writing.flush()?;
-    Ok(writing.imported)
+    read_all(file, &capabilities, &mut |entry| arrivals.take(entry))?;
+    arrivals.finish()
 }
 
 /// Reads an export to its end and gives every entry to `take`.
 fn read_all(
     source: &mut dyn Read,
     capabilities: &Capabilities,
-    take: &mut dyn FnMut(record::Imported) -> Result<(), Failure>,
+    take: &mut dyn FnMut(NewEntry) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut frames = Frames::new(source)?;
     let mut order = Order::default();
@@ -152,7 +181,7 @@ struct Order {
 
 enum Next {
     Header,
-    Entry(record::Imported),
+    Entry(NewEntry),
     End,
 }
 
@@ -166,7 +195,7 @@ impl Order {
             Record::Header => Err(Error::invalid("it is a second header")),
             _ if !self.has_header => Err(Error::invalid("an export begins with a header, but this is none")),
             Record::Entry(entry) => {
-                set(&entry).check(capabilities)?;
+                entry.set_in(&entry.namespace).check(capabilities)?;
                 self.follow(&entry)?;
                 Ok(Next::Entry(entry))
             }
@@ -178,7 +207,7 @@ impl Order {
         }
     }
 
-    fn follow(&mut self, entry: &record::Imported) -> Result<()> {
+    fn follow(&mut self, entry: &NewEntry) -> Result<()> {
         let address = (entry.namespace.clone(), entry.key.clone());
         if let Some(last) = &self.last
             && address <= *last
@@ -197,64 +226,115 @@ impl Order {
     }
 }
 
-fn set(entry: &record::Imported) -> Operation<'_> {
-    Operation::Set {
-        namespace: entry.namespace.borrow(),
-        key: entry.key.borrow(),
-        value: entry.value.clone(),
-        expiry: entry.expires_at.map_or(Expiry::Never, Expiry::At),
+/// Entries on their way into a store, at most a batch of them.
+#[derive(Default)]
+pub(crate) struct Pending {
+    entries: Vec<NewEntry>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Whether `entry` has to wait for the next batch.
+    pub(crate) fn has_no_room_for(&self, entry: &NewEntry, capabilities: &Capabilities) -> bool {
+        let most = BATCH_OPERATIONS.min(capabilities.max_batch_operations);
+        self.entries.len() >= most || (self.bytes + size(entry) > BATCH_BYTES && !self.entries.is_empty())
+    }
+
+    pub(crate) fn push(&mut self, entry: NewEntry) {
+        self.bytes += size(&entry);
+        self.entries.push(entry);
+    }
+
+    pub(crate) fn entries(&self) -> &[NewEntry] {
+        &self.entries
+    }
+
+    /// Empties it for the next batch.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
     }
 }
 
-/// Entries on their way into the target, a batch of one namespace at a time.
+fn size(entry: &NewEntry) -> usize {
+    entry.namespace.as_bytes().len() + entry.key.as_bytes().len() + entry.value.as_bytes().len()
+}
+
+/// Entries on their way into the namespaces that they were exported from, a batch of one namespace at a time.
 struct Writing<'a> {
     target: &'a dyn Store,
     progress: Progress<'a>,
     total: u64,
-    pending: Vec<record::Imported>,
-    bytes: usize,
+    pending: Pending,
     done: u64,
     imported: Imported,
+    /// The namespace of the last entry that was judged.
+    judged: Option<Namespace<'static>>,
     /// The namespace of the last batch.
     last: Option<Namespace<'static>>,
 }
 
-impl Writing<'_> {
-    fn push(&mut self, entry: record::Imported) -> Result<(), Failure> {
-        let bytes = entry.namespace.as_bytes().len() + entry.key.as_bytes().len() + entry.value.as_bytes().len();
-        let capabilities = self.target.capabilities();
-        let most = BATCH_OPERATIONS.min(capabilities.max_batch_operations);
-        let is_full = self.pending.len() >= most || self.bytes + bytes > BATCH_BYTES;
-        if is_full || self.pending.first().is_some_and(|first| first.namespace != entry.namespace) {
+impl Arrivals for Writing<'_> {
+    fn capabilities(&self) -> &Capabilities {
+        self.target.capabilities()
+    }
+
+    fn judge(&mut self, entry: &NewEntry) -> Result<()> {
+        self.total += 1;
+        if self.judged.as_ref() != Some(&entry.namespace) {
+            require_absent(self.target, entry.namespace.as_str())?;
+            self.judged = Some(entry.namespace.clone());
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take(&mut self, entry: NewEntry) -> Result<(), Failure> {
+        let is_full = self.pending.has_no_room_for(&entry, self.target.capabilities());
+        if is_full || self.pending.entries().first().is_some_and(|first| first.namespace != entry.namespace) {
             self.flush()?;
         }
-        self.bytes += bytes;
         self.pending.push(entry);
         Ok(())
     }
 
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.flush()
+    }
+}
+
+impl<'a> Writing<'a> {
+    fn new(target: &'a dyn Store, progress: Progress<'a>) -> Self {
+        let (pending, imported) = (Pending::default(), Imported::default());
+        Self { target, progress, total: 0, pending, done: 0, imported, judged: None, last: None }
+    }
+
     fn flush(&mut self) -> Result<(), Failure> {
-        let Some(first) = self.pending.first() else { return Ok(()) };
+        let entries = self.pending.entries();
+        let Some(first) = entries.first() else { return Ok(()) };
         let namespace = first.namespace.clone();
-        let mut batch = Batch::from_parts(self.pending.iter().map(set).collect(), Vec::new());
+        let operations = entries.iter().map(|entry| entry.set_in(&namespace)).collect();
+        let mut batch = Batch::from_parts(operations, Vec::new());
         if self.last.as_ref() != Some(&namespace) {
             batch.require(Condition::NamespaceAt { namespace: namespace.borrow(), revision: 0 });
         }
         self.target.write(&batch)?;
-        let expired = self.count_expired()?;
-        self.done += self.pending.len() as u64;
-        self.imported.entries += self.pending.len() as u64 - expired;
+        let (count, expired) = (entries.len() as u64, self.count_expired()?);
+        self.done += count;
+        self.imported.entries += count - expired;
         self.imported.expired += expired;
         self.last = Some(namespace);
         self.pending.clear();
-        self.bytes = 0;
         (self.progress)(self.done, self.total)?;
         Ok(())
     }
 
     /// How many of the entries are gone at once; the target's clock judges.
     fn count_expired(&self) -> Result<u64> {
-        let can_expire = self.pending.iter().filter(|entry| entry.expires_at.is_some());
+        let can_expire = self.pending.entries().iter().filter(|entry| entry.expires_at.is_some());
         let pairs: Vec<_> = can_expire.map(|entry| (entry.namespace.borrow(), entry.key.borrow())).collect();
         let found = if pairs.is_empty() { Vec::new() } else { self.target.get_many(&pairs)? };
         Ok(found.iter().filter(|entry| entry.is_none()).count() as u64)

@@ -14,7 +14,9 @@ use std::io;
 
 pub use copy::{copy, fork};
 pub use export::{export, export_to};
+pub(crate) use import::{Arrivals, Pending, read_twice, read_twice_from};
 pub use import::{Imported, import, import_from};
+pub(crate) use record::NewEntry;
 pub use record::{Format, entry_to_json};
 
 use crate::error::Error;

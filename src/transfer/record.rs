@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
 use crate::msgpack::{self, Item, MAX_DEPTH, Reader, TooLong};
+use crate::store::{Expiry, Operation};
 use crate::value::{Entry, Kind, Value};
 
 /// The name in the header, and the version of the form.
@@ -47,18 +48,30 @@ pub(super) enum Record {
     /// The first record.
     Header,
     /// An entry.
-    Entry(Imported),
+    Entry(NewEntry),
     /// The last record: how many entries there are.
     Trailer { entries: u64 },
 }
 
 /// What an import takes from an entry's record.
 #[derive(Debug)]
-pub(super) struct Imported {
-    pub(super) namespace: Namespace<'static>,
-    pub(super) key: Key<'static>,
-    pub(super) value: Value<'static>,
-    pub(super) expires_at: Option<Timestamp>,
+pub(crate) struct NewEntry {
+    pub(crate) namespace: Namespace<'static>,
+    pub(crate) key: Key<'static>,
+    pub(crate) value: Value<'static>,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl NewEntry {
+    /// The operation that writes it into `namespace`.
+    pub(crate) fn set_in<'a>(&'a self, namespace: &'a Namespace<'_>) -> Operation<'a> {
+        Operation::Set {
+            namespace: namespace.borrow(),
+            key: self.key.borrow(),
+            value: self.value.clone(),
+            expiry: self.expires_at.map_or(Expiry::Never, Expiry::At),
+        }
+    }
 }
 
 /// Appends the header.
@@ -350,7 +363,7 @@ fn header(name: &str, version: u64) -> Result<Record> {
 fn entry((namespace, key): (&str, &str), kind: &str, value: Vec<u8>, expires_at: Option<Timestamp>) -> Result<Record> {
     let kind = Kind::from_name(kind).ok_or_else(|| wrong("kind", "integer, string, bytes or json"))?;
     msgpack::check(&value).map_err(|malformed| Error::invalid(format!("its value is {malformed}")))?;
-    Ok(Record::Entry(Imported {
+    Ok(Record::Entry(NewEntry {
         namespace: Namespace::new(namespace.to_owned())?,
         key: Key::new(key.to_owned())?,
         value: Value::shared(kind, value),

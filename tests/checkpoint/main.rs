@@ -4,5 +4,6 @@ mod engines;
 mod given;
 mod interleaving;
 mod marks;
+mod moving;
 mod threads;
 mod values;

@@ -29,6 +29,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from swarmstate._core import Checkpoints, Store, Threads
 from swarmstate._core import open as open_store
 from swarmstate.exceptions import InvalidError
+from swarmstate.integrations.langgraph._files import ThreadFiles
 from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-class SwarmStateSaver(BaseCheckpointSaver[str]):
+class SwarmStateSaver(ThreadFiles, BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on any store.
 
     Each write is one atomic step, and each read one consistent cut. Any number of savers may share a store, and see one
