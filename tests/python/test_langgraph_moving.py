@@ -136,7 +136,7 @@ def test_what_is_no_file_of_a_saver_is_refused(store: ss.Store, tmp_path: Path) 
         connection.execute("CREATE TABLE checkpoints (other TEXT)")
 
     for name, says in [("text", "not a database"), ("other.db", "no such")]:
-        with pytest.raises(ss.InvalidError, match=f"{name} cannot be read as the file of a SqliteSaver: .*{says}"):
+        with pytest.raises(ss.InvalidError, match=f"{name} cannot be read as the file of a saver: .*{says}"):
             import_langgraph(tmp_path / name, saver)
     with pytest.raises(FileNotFoundError, match=r"absent\.db: there is no such file"):
         import_langgraph(tmp_path / "absent.db", saver)

@@ -189,7 +189,7 @@ def _import_langgraph(store: Store, arguments: Arguments) -> None:
     except ImportError as error:
         raise InvalidError(f'{error}: import-langgraph needs pip install "swarmstate[langgraph]"') from None
     with _progress("imported", "records") as progress:
-        done = import_langgraph(arguments.file, SwarmStateSaver(store), progress=progress)
+        done = import_langgraph(arguments.file, SwarmStateSaver(store), prefix=arguments.prefix, progress=progress)
     line = f"imported {done.checkpoints:,} checkpoints and {done.writes:,} writes of {done.threads:,} threads"
     left_out = f"; {done.unreadable:,} could not be read and were left out" if done.unreadable else ""
     _answer(arguments, done._asdict(), line + left_out)

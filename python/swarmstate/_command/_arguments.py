@@ -129,7 +129,8 @@ def _import(command: argparse.ArgumentParser) -> None:
 
 
 def _import_langgraph(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", metavar="FILE", help="the SQLite file of a SqliteSaver, which is only read")
+    command.add_argument("file", metavar="FILE", help="the file, or the URL of a Redis server")
+    command.add_argument("--prefix", default="swarmstate", help="what the keys on Redis begin with")
 
 
 _COMMANDS = [
@@ -143,5 +144,9 @@ _COMMANDS = [
     ("restore", "make a store what a snapshot holds", _restore),
     ("export", "write all that a store holds to a file", _export),
     ("import", "write all that an export holds into a store", _import),
-    ("import-langgraph", "write the threads of LangGraph's SqliteSaver into a store", _import_langgraph),
+    (
+        "import-langgraph",
+        "write the threads of a SqliteSaver, or of swarmstate 0.11, into a store",
+        _import_langgraph,
+    ),
 ]
