@@ -1,7 +1,7 @@
 //! Which items a search keeps: conditions on the fields of their values, judged on msgpack.
 //!
 //! Values equal one another as they do in Python: 1, 1.0 and True are one, the order of a dict's keys does not count. A missing
-//! field is None. What cannot be compared by size, such as a text with a number, is not kept.
+//! field is None. What cannot be compared by size, such as a word with a number, is not kept.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
