@@ -13,7 +13,7 @@ use swarmstate::{
     Store,
 };
 
-use crate::engines::{ENGINES, Fresh};
+use crate::engines::Engine;
 use crate::given::{ROOT, checkpoint, read, values, write};
 use crate::marks::{keys, named_chunks};
 
@@ -26,6 +26,8 @@ struct Meeting {
     /// Before which call.
     at: AtomicUsize,
     intruder: &'static Action,
+    /// How many cuts of the whole store were taken.
+    whole_cuts: AtomicUsize,
 }
 
 impl Meeting {
@@ -78,7 +80,11 @@ impl Store for Meeting {
         self.meet().snapshot()
     }
     fn view(&self) -> Result<Arc<dyn Reader>> {
+        self.whole_cuts.fetch_add(1, Ordering::SeqCst);
         self.meet().view()
+    }
+    fn view_of(&self, namespace: &Namespace<'_>) -> Result<Arc<dyn Reader>> {
+        self.meet().view_of(namespace)
     }
     fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
         self.meet().restore(snapshot)
@@ -129,6 +135,12 @@ fn happens(result: Result<()>) {
     result.expect("nobody is in its way");
 }
 
+/// Goes back to one of the snapshots that the thread began with.
+fn restore(store: &dyn Store, number: usize) {
+    let taken = store.history().expect("it can be read");
+    happens(store.restore(&*taken[number]));
+}
+
 const OPERATIONS: &[fn(&Threads) -> Result<()>] = &[
     |threads| put(threads, 8, 5),
     |threads| put(threads, 5, 4),
@@ -147,11 +159,11 @@ const INTRUDERS: &[&Action] = &[
     &|_, threads| happens(threads.prune("thread", 2)),
     &|_, threads| happens(threads.delete_runs(&["odd"])),
     &|_, threads| happens(threads.delete("thread")),
-    &|store, _| happens(store.restore(&*store.snapshot_by_id(1).expect("it was taken"))),
+    &|store, _| restore(store, 0),
     &|store, threads| {
         happens(threads.prune("thread", 1));
         happens(put(threads, 9, 5));
-        happens(store.restore(&*store.snapshot_by_id(2).expect("it was taken")));
+        restore(store, 1);
     },
     &|_, threads| {
         happens(threads.delete("thread"));
@@ -172,8 +184,8 @@ fn begin(store: &dyn Store, threads: &Threads) {
 
 /// A saver that has put the thread, and remembers what it put, and the store that lets the intruder in before its call `at`.
 fn meeting(store: &Arc<dyn Store>, at: usize, intruder: &'static Action) -> (Threads, Arc<Meeting>) {
-    let (calls, never) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder });
+    let (calls, never, whole_cuts) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
+    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder, whole_cuts });
     let threads = Threads::new(meeting.clone());
     begin(&**store, &threads);
     meeting.at.store(meeting.calls.load(Ordering::SeqCst) + at, Ordering::SeqCst);
@@ -195,38 +207,32 @@ fn assert_whole(store: &Arc<dyn Store>, thread_id: &str) {
 }
 
 /// Runs the operation with the intruder before its call `at`; `false` when it makes fewer calls.
-fn met(fresh: fn() -> Fresh, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
-    let fresh = fresh();
-    let store = fresh.store.clone();
-    let (threads, meeting) = meeting(&store, at, intruder);
+fn met(store: &Arc<dyn Store>, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
+    let (threads, meeting) = meeting(store, at, intruder);
 
     let result = operation(&threads);
 
     assert!(matches!(result, Ok(()) | Err(Error::Conflict(_))), "{result:?}");
-    assert_whole(&store, "thread");
-    assert_whole(&store, "copy");
+    assert_whole(store, "thread");
+    assert_whole(store, "copy");
     happens(Threads::new(store.clone()).prune("thread", 1));
-    assert_eq!(keys(&*store, "thread", "chunk:"), named_chunks(&*store, "thread"));
+    assert_eq!(keys(&**store, "thread", "chunk:"), named_chunks(&**store, "thread"));
     meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst)
 }
 
-#[test]
-fn no_meeting_of_two_operations_loses_a_byte() {
-    for fresh in ENGINES {
-        for operation in OPERATIONS {
-            for intruder in INTRUDERS {
-                let met_at = (0..).take_while(|at| met(*fresh, *operation, *intruder, *at)).count();
-                assert!((1..200).contains(&met_at), "they met at {met_at} calls");
-            }
+fn no_meeting_of_two_operations_loses_a_byte(engine: &Engine) {
+    for operation in OPERATIONS {
+        for intruder in INTRUDERS {
+            let met_at = (0..).take_while(|at| met(&engine.store(), *operation, *intruder, *at)).count();
+            assert!((1..200).contains(&met_at), "they met at {met_at} calls");
         }
     }
 }
 
-#[test]
-fn a_put_that_meets_a_sweep_is_there_afterwards() {
+fn a_put_that_meets_a_sweep_is_there_afterwards(engine: &Engine) {
     let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
-    for (fresh, at) in ENGINES.iter().flat_map(|fresh| (0..10).map(move |at| (fresh(), at))) {
-        let store = fresh.store.clone();
+    for at in 0..10 {
+        let store = engine.store();
         let (threads, _) = meeting(&store, at, intruder);
 
         put(&threads, 8, 4).expect("it is put");
@@ -235,3 +241,50 @@ fn a_put_that_meets_a_sweep_is_there_afterwards() {
         assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(8))]);
     }
 }
+
+fn what_concerns_one_thread_takes_a_cut_of_that_one_alone(engine: &Engine) {
+    let (threads, meeting) = meeting(&engine.store(), usize::MAX / 2, &|_, _| {});
+
+    for operation in OPERATIONS {
+        happens(operation(&threads));
+    }
+    threads.history(ROOT, None, &["a"]).expect("it can be read");
+    threads.usage("thread").expect("it can be read");
+    threads.list(&Query { thread_id: Some("thread"), ..Query::default() }).expect("it can be listed");
+
+    assert_eq!(meeting.whole_cuts.load(Ordering::SeqCst), 0);
+    threads.list(&Query::default()).expect("they can be listed");
+    assert_eq!(meeting.whole_cuts.load(Ordering::SeqCst), 1);
+}
+
+/// Each engine runs each case as a test of its own.
+macro_rules! on {
+    ($engine:ident) => {
+        mod $engine {
+            use crate::engines::Engine;
+
+            #[test]
+            fn no_meeting_of_two_operations_loses_a_byte() {
+                super::no_meeting_of_two_operations_loses_a_byte(&Engine::$engine());
+            }
+
+            #[test]
+            fn a_put_that_meets_a_sweep_is_there_afterwards() {
+                super::a_put_that_meets_a_sweep_is_there_afterwards(&Engine::$engine());
+            }
+
+            #[test]
+            fn what_concerns_one_thread_takes_a_cut_of_that_one_alone() {
+                super::what_concerns_one_thread_takes_a_cut_of_that_one_alone(&Engine::$engine());
+            }
+        }
+    };
+}
+
+on!(memory);
+#[cfg(feature = "redis")]
+on!(redis);
+#[cfg(feature = "redis")]
+on!(redis_cluster);
+#[cfg(feature = "sqlite")]
+on!(sqlite);
