@@ -44,7 +44,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}?durability=normal"
     server = servers.single() if request.param == "redis" else servers.cluster()
-    return f"{server}?prefix={servers.fresh_prefix()}"
+    return f"{server}?prefix={servers.fresh_prefix()}&timeout=60"
 
 
 @pytest.mark.parametrize("seed", range(3))
