@@ -3,111 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use swarmstate::checkpoint::{Origin, Query, Task, Threads, Version};
-use swarmstate::store::{NamespaceInfo, Range, Reader, Usage};
-use swarmstate::waiting::Waiting;
-use swarmstate::{
-    Batch, Capabilities, Condition, Entry, Error, Key, Namespace, Operation, Outcome, Result, Snapshot, SnapshotId,
-    Store,
-};
+use swarmstate::checkpoint::{Origin, Query, Retention, Task, Threads, Version};
+use swarmstate::{Error, Result, Store};
 
 use crate::engines::Engine;
-use crate::given::{ROOT, checkpoint, read, values, write};
+use crate::given::{ROOT, checkpoint, ids, read, values, write};
 use crate::marks::{keys, named_chunks};
-
-type Action = dyn Fn(&dyn Store, &Threads) + Sync;
-
-/// A store that lets something else happen right before one of the calls to it.
-struct Meeting {
-    store: Arc<dyn Store>,
-    calls: AtomicUsize,
-    /// Before which call.
-    at: AtomicUsize,
-    intruder: &'static Action,
-    /// How many cuts of the whole store were taken.
-    whole_cuts: AtomicUsize,
-}
-
-impl Meeting {
-    fn meet(&self) -> &dyn Store {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at.load(Ordering::SeqCst) {
-            (self.intruder)(&*self.store, &Threads::new(self.store.clone()));
-        }
-        &*self.store
-    }
-}
-
-impl Reader for Meeting {
-    fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
-        self.meet().get(namespace, key)
-    }
-    fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-        self.meet().get_many(pairs)
-    }
-    fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-        self.meet().entries(namespace, range)
-    }
-    fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-        self.meet().keys(namespace, range)
-    }
-    fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-        self.meet().namespaces(range)
-    }
-    fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-        self.meet().namespace(namespace)
-    }
-    fn usage(&self) -> Result<Usage> {
-        self.meet().usage()
-    }
-}
-
-impl Store for Meeting {
-    fn capabilities(&self) -> &Capabilities {
-        self.store.capabilities()
-    }
-    fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
-        self.meet().write(batch)
-    }
-    fn apply(&self, operation: Operation<'_>, condition: Option<Condition<'_>>) -> Result<Outcome> {
-        self.meet().apply(operation, condition)
-    }
-    fn clear(&self) -> Result<()> {
-        self.meet().clear()
-    }
-    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-        self.meet().snapshot()
-    }
-    fn view(&self) -> Result<Arc<dyn Reader>> {
-        self.whole_cuts.fetch_add(1, Ordering::SeqCst);
-        self.meet().view()
-    }
-    fn view_of(&self, namespace: &Namespace<'_>) -> Result<Arc<dyn Reader>> {
-        self.meet().view_of(namespace)
-    }
-    fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
-        self.meet().restore(snapshot)
-    }
-    fn history(&self) -> Result<Vec<Arc<dyn Snapshot>>> {
-        self.meet().history()
-    }
-    fn snapshot_by_id(&self, id: SnapshotId) -> Result<Arc<dyn Snapshot>> {
-        self.meet().snapshot_by_id(id)
-    }
-    fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {
-        self.meet().drop_snapshot(id)
-    }
-    fn compact(&self) -> Result<()> {
-        self.meet().compact()
-    }
-    fn close(&self) -> Result<()> {
-        self.meet().close()
-    }
-    fn with_waiting(&self, waiting: Waiting) -> Arc<dyn Store> {
-        self.store.with_waiting(waiting)
-    }
-}
+use crate::meeting::{Action, Meeting};
 
 /// What the channel holds at a checkpoint: a long value that each one lengthens, and a short one from 100 on.
 fn value(number: usize) -> Vec<u8> {
@@ -184,8 +89,7 @@ fn begin(store: &dyn Store, threads: &Threads) {
 
 /// A saver that has put the thread, and remembers what it put, and the store that lets the intruder in before its call `at`.
 fn meeting(store: &Arc<dyn Store>, at: usize, intruder: &'static Action) -> (Threads, Arc<Meeting>) {
-    let (calls, never, whole_cuts) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
-    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder, whole_cuts });
+    let meeting = Arc::new(Meeting::new(store.clone(), intruder));
     let threads = Threads::new(meeting.clone());
     begin(&**store, &threads);
     meeting.at.store(meeting.calls.load(Ordering::SeqCst) + at, Ordering::SeqCst);
@@ -242,19 +146,27 @@ fn a_put_that_meets_a_sweep_is_there_afterwards(engine: &Engine) {
     }
 }
 
-fn what_concerns_one_thread_takes_a_cut_of_that_one_alone(engine: &Engine) {
-    let (threads, meeting) = meeting(&engine.store(), usize::MAX / 2, &|_, _| {});
+fn puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else(engine: &Engine) {
+    let intruder: &'static Action = &|_, threads| happens(put(threads, 9, 5));
+    let retention = Retention { ttl: Some(Duration::from_secs(60)), ..Retention::default() };
+    let mut met_at = 0;
+    for at in 0..10 {
+        let store = engine.store();
+        let (threads, meeting) = meeting(&store, at, intruder);
+        happens(put(&Threads::with_retention(store.clone(), retention), 6, 5));
+        engine.pass(60_000);
 
-    for operation in OPERATIONS {
-        happens(operation(&threads));
+        happens(put(&threads, 8, 5));
+
+        let has_met = meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst);
+        met_at += usize::from(has_met);
+        let found: Vec<String> =
+            ids(&Threads::new(store.clone()), Query::default()).into_iter().map(|(_, _, id)| id).collect();
+        assert_eq!(found, if has_met { vec!["009", "008"] } else { vec!["008"] });
+        assert_whole(&store, "thread");
+        assert_eq!(keys(&*store, "thread", "channel:").len(), found.len());
     }
-    threads.history(ROOT, None, &["a"]).expect("it can be read");
-    threads.usage("thread").expect("it can be read");
-    threads.list(&Query { thread_id: Some("thread"), ..Query::default() }).expect("it can be listed");
-
-    assert_eq!(meeting.whole_cuts.load(Ordering::SeqCst), 0);
-    threads.list(&Query::default()).expect("they can be listed");
-    assert_eq!(meeting.whole_cuts.load(Ordering::SeqCst), 1);
+    assert!((3..10).contains(&met_at), "they met at {met_at} calls");
 }
 
 /// Each engine runs each case as a test of its own.
@@ -274,8 +186,8 @@ macro_rules! on {
             }
 
             #[test]
-            fn what_concerns_one_thread_takes_a_cut_of_that_one_alone() {
-                super::what_concerns_one_thread_takes_a_cut_of_that_one_alone(&Engine::$engine());
+            fn puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else() {
+                super::puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else(&Engine::$engine());
             }
         }
     };

@@ -6,5 +6,6 @@ mod engines;
 mod given;
 mod interleaving;
 mod marks;
+mod meeting;
 mod threads;
 mod values;

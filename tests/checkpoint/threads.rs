@@ -1,10 +1,15 @@
 //! What is put comes back, in order, whatever its names are.
 
-use swarmstate::checkpoint::{Place, Query, Task, Version};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use swarmstate::checkpoint::{Place, Query, Retention, Task, Threads, Version, Wanted};
 use swarmstate::store::Range;
 use swarmstate::{Error, Namespace, Prefix, StoreExt};
 
 use crate::given::{ROOT, TASK, checkpoint, ids, on_every_engine, read, values, write, written};
+use crate::meeting::Meeting;
 
 #[test]
 fn a_checkpoint_comes_back_as_it_was_put() {
@@ -335,5 +340,47 @@ fn what_is_stored_is_plain_msgpack() {
             rmpv::decode::read_value(&mut bytes).expect("it is msgpack");
             assert!(bytes.is_empty());
         }
+    });
+}
+
+#[test]
+fn what_concerns_one_thread_takes_a_cut_of_that_one_alone() {
+    on_every_engine(|store, _| {
+        let counting = Arc::new(Meeting::new(store.clone(), &|_, _| {}));
+        let retention = Retention { keep_last: NonZeroUsize::new(1), ..Retention::default() };
+        let threads = Threads::with_retention(counting.clone(), retention);
+
+        for id in ["1", "2", "3"] {
+            threads.put(ROOT, &checkpoint(id, &[("a", Version::Text(id), Some(b"value"))])).expect("it is put");
+        }
+        read(&threads, ROOT, None);
+        threads.history(ROOT, None, &["a"]).expect("it can be read");
+        threads.usage("thread").expect("it can be read");
+        threads.list(&Query { thread_id: Some("thread"), ..Query::default() }).expect("it can be listed");
+        threads.prune("thread", 1).expect("it is pruned");
+        threads.delete_runs(&["run"]).expect("they are deleted");
+        threads.copy("thread", "copy").expect("it is copied");
+
+        assert_eq!(counting.whole_cuts.load(Ordering::SeqCst), 0);
+        threads.list(&Query::default()).expect("they can be listed");
+        assert_eq!(counting.whole_cuts.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn an_overview_looks_up_a_thousand_threads_at_a_time() {
+    on_every_engine(|store, threads| {
+        let (counting, names) = (Arc::new(Meeting::new(store.clone(), &|_, _| {})), 0..1001);
+        for number in names.clone() {
+            threads
+                .put(Place { thread_id: &format!("{number:04}"), ..ROOT }, &checkpoint("1", &[]))
+                .expect("it is put");
+        }
+
+        let found = Threads::new(counting.clone()).overview(&Wanted::default()).expect("they can be listed");
+
+        assert!(found.iter().map(|thread| &*thread.thread_id).eq(names.map(|number| format!("{number:04}"))));
+        assert!(found.iter().all(|thread| thread.latest.as_deref() == Some("1") && thread.checkpoints == 1));
+        assert_eq!(counting.calls.load(Ordering::SeqCst), 5, "names and heads of two pages, and no name behind them");
     });
 }
