@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_a_killed_process_leaves_every_checkpoint_whole(url: str, seed: int) -> 
             values = get(saver, config_of(checkpoint_id=checkpoint_id)).checkpoint["channel_values"]
             assert values == {"a": WORDS[: 1000 + 10 * (int(checkpoint_id) % 500)]}
         saver.store.close()
+
+    # What a sweep left that was cut off, the next one takes.
+    saver = SwarmStateSaver(url)
+    saver.prune(["thread"])
+    left = Counter(key.split(":")[0] for key in saver.store.keys("\x1fthread:thread\0"))
+    assert (left["checkpoint"], left["channel"]) == (1, 1)
+    assert left["write"] <= 1
+    saver.store.close()
 
 
 TOGETHER = textwrap.dedent(
