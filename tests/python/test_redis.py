@@ -113,43 +113,6 @@ async def test_the_event_loop_goes_on_while_the_saver_waits_for_the_server():
     server.stop()
 
 
-GRAPH = """
-import operator, sys
-from typing import Annotated, TypedDict
-
-from langgraph.graph import START, StateGraph
-from langgraph.types import Command, interrupt
-
-import swarmstate as ss
-from swarmstate.integrations.langgraph import SwarmStateSaver
-
-
-class State(TypedDict, total=False):
-    log: Annotated[list[str], operator.add]
-
-
-store = ss.RedisStore(sys.argv[1], prefix=sys.argv[2])
-builder = StateGraph(State)
-builder.add_node("count", lambda state: {"log": [f"counted {store.increment('runs', 'count')}"]})
-builder.add_node("ask", lambda state: {"log": [interrupt("go on?")]})
-builder.add_edge(START, "count")
-builder.add_edge("count", "ask")
-graph = builder.compile(checkpointer=SwarmStateSaver(store))
-config = {"configurable": {"thread_id": "a"}}
-given = {"log": ["started"]} if sys.argv[3] == "start" else Command(resume="yes")
-print(graph.invoke(given, config)["log"])
-"""
-
-
-@pytest.mark.parametrize("url", [servers.single, servers.cluster], ids=["server", "cluster"])
-def test_a_graph_that_was_started_in_one_process_is_resumed_in_another(url):
-    prefix = servers.fresh_prefix()
-
-    said = [start(GRAPH, url(), prefix, part).communicate(timeout=120)[0] for part in ("start", "resume")]
-
-    assert said == ["['started', 'counted 1']\n", "['started', 'counted 1', 'yes']\n"]
-
-
 def test_a_cluster_takes_one_namespace_in_a_batch():
     store = ss.open(f"{servers.cluster()}?prefix={servers.fresh_prefix()}")
 
