@@ -204,7 +204,8 @@ pub(crate) fn command(port: u16, words: &[&str]) -> String {
     try_command(port, words).expect("the server answers")
 }
 
-fn try_command(port: u16, words: &[&str]) -> Option<String> {
+/// The same; `None` where no server answers.
+pub(crate) fn try_command(port: u16, words: &[&str]) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let mut request = format!("*{}\r\n", words.len());
@@ -234,7 +235,8 @@ fn fresh_folder(end: &End) -> PathBuf {
     folder
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Looks until there is something to see.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {
