@@ -59,6 +59,14 @@ def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
     yield from opening(request.param, tmp_path, clock)
 
 
+@pytest.fixture(params=ENGINES)
+def make_other_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
+    """Makes fresh stores of a second engine: with `make_store`, a test runs once for every pair of engines."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    yield from opening(request.param, folder, clock)
+
+
 @pytest.fixture
 def store(make_store) -> ss.Store:
     """A fresh store, once for every engine, on `clock`."""

@@ -169,6 +169,18 @@ def test_tls_trusts_the_given_authority_and_no_stranger(tmp_path):
     server.stop()
 
 
+def test_tls_trusts_the_authorities_of_the_system_where_none_is_given(tmp_path):
+    port = servers.free_port()
+    server = servers.Server("--tls-port", str(port), "--tls-auth-clients", "no", *certificates(tmp_path))
+    program = f"import swarmstate as ss; ss.RedisStore('rediss://localhost:{port}').set('n', 'k', 1)"
+    system = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+
+    ended = subprocess.run([sys.executable, "-c", program], env=system, timeout=60, check=False)
+
+    assert ended.returncode == 0
+    server.stop()
+
+
 def test_a_password_is_in_no_repr_and_no_error():
     server = servers.Server("--requirepass", "sesame")
 
