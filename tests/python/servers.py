@@ -124,7 +124,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, below those that the system gives to connections, which could take it first."""
+    """A port that was free a moment ago, below those that the system gives to connections."""
     while True:
         port = secrets.choice(range(20_000, 32_000))
         with contextlib.suppress(OSError), socket.socket() as listener:
