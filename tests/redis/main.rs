@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use swarmstate::{Error, Namespace, Range, Reader, Redis, RedisOptions, Store, StoreExt, Value};
+use swarmstate::{Error, Namespace, Range, Reader, Redis, RedisOptions, Snapshot, Store, StoreExt, Value};
 
 mod crash;
 mod load;
@@ -100,6 +100,30 @@ fn a_write_without_a_condition_whose_answer_was_lost_may_have_happened_once() {
 
     assert!(matches!(&lost, Err(Error::Unavailable { what }) if what.contains("may have happened")), "{lost:?}");
     assert_eq!(counter(&store, "k"), 2);
+}
+
+#[test]
+fn a_restore_or_clear_whose_answer_was_lost_is_not_done_over_later_writes() {
+    let server = Server::own(&[]);
+    let proxy = Proxy::to(server.port);
+    let options = options(5_000);
+    let open = |port| Redis::open(&format!("redis://127.0.0.1:{port}"), options.clone()).expect("the server answers");
+    let (store, other) = (open(proxy.port), open(server.port));
+    store.set("n", "k", 1).expect("valid");
+    let snapshot = store.snapshot().expect("it answers");
+    other.set("n", "k", 2).expect("valid");
+
+    for change in [
+        |store: &Redis, snapshot: &dyn Snapshot| store.restore(snapshot),
+        |store: &Redis, _: &dyn Snapshot| store.clear(),
+    ] {
+        proxy.set(Mode::CutOneAnswer);
+        let lost = change(&store, &*snapshot);
+        other.set("n", "k", 3).expect("valid");
+
+        assert!(matches!(&lost, Err(Error::Unavailable { what }) if what.contains("may have happened")), "{lost:?}");
+        assert_eq!(counter(&store, "k"), 3);
+    }
 }
 
 #[test]

@@ -149,6 +149,28 @@ fn a_user_and_a_password_of_any_characters_open_a_store() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_an_invalid_url() {
+    let server = Server::own(&[]);
+
+    let refused = Redis::open(&format!("{}/99", server.url()), options(5_000)).err();
+
+    assert!(matches!(&refused, Some(Error::Invalid { what }) if what.contains("DB index")), "{refused:?}");
+}
+
+#[test]
+fn a_server_that_is_full_of_clients_is_waited_for_and_named() {
+    let server = Server::own(&["--maxclients", "1"]);
+    let first = open(&server.url(), 5_000);
+    first.set("n", "k", 1).expect("valid");
+
+    let refused = Redis::open(&server.url(), options(300)).err();
+
+    assert!(matches!(&refused, Some(Error::Unavailable { .. })), "{refused:?}");
+    drop(first);
+    open(&server.url(), 5_000).set("n", "k", 2).expect("there is room again");
+}
+
+#[test]
 fn an_address_that_takes_connections_and_says_nothing_ends_at_the_time_of_the_call() {
     let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let port = silent.local_addr().expect("it is bound").port();
