@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import sys
-from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -38,8 +37,10 @@ def main() -> int:
 def text_of(name: str) -> str:
     """What the page says of a file of rows."""
     report = json.loads((ROOT / "benches" / "results" / name).read_text())
-    rivals = groupby(report["rows"], key=lambda row: (row["against"], row["unit"]))
-    tables = [table(rival, unit, list(rows)) for (rival, unit), rows in rivals]
+    rivals: dict[tuple[object, object], Rows] = {}
+    for row in report["rows"]:
+        rivals.setdefault((row.get("against"), row["unit"]), []).append(row)
+    tables = [table(rival, unit, rows) for (rival, unit), rows in rivals.items()]
     return (
         "\n".join(["", *wrapped(f"{facts(report)}."), "", *(line for lines in tables for line in [*lines, ""])]) + "\n"
     )
@@ -71,14 +72,18 @@ def table(rival: object, unit: object, rows: Rows) -> list[str]:
 
 def line(row: dict[str, object]) -> str:
     """A row of a table; one that misses its aim is loud."""
-    verdict = {True: "met", False: "**not met**", None: ""}[row["is_met"]]
-    aim = str(row["aim"]).removeprefix("ratio ").replace("<=", "≤")
-    cells = [str(row["what"]), number(row["ours"]), number(row["theirs"]), ratio(row["ratio"]), aim, verdict]
+    verdict = {True: "met", False: "**not met**", None: ""}[row.get("is_met")]
+    aim = str(row.get("aim", "")).removeprefix("ratio ").replace("<=", "≤").replace(">=", "≥")
+    figures = [number(row["ours"]), number(row.get("theirs")), ratio(row.get("ratio"))]
+    cells = [str(row["what"]), *figures, aim, verdict]
     return f"| {' | '.join(cells)} |"
 
 
 def number(figure: object) -> str:
-    return "\u2013" if figure is None else f"{figure:,.0f}"
+    if figure is None:
+        return "\u2013"
+    assert isinstance(figure, float | int)
+    return f"{figure:,.0f}" if figure >= 100 or isinstance(figure, int) else f"{figure:.2f}"
 
 
 def ratio(figure: object) -> str:
