@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::thread;
 
-use swarmstate::{Error, Namespace, Range, Reader, Redis, StoreExt};
+use swarmstate::{Error, Key, Namespace, Range, Reader, Redis, Store, StoreExt};
 
 use super::proxy::{Mode, Proxy};
 use super::servers::{self, Server};
@@ -117,6 +117,30 @@ fn a_foreign_key_under_the_name_of_a_namespace_is_named_and_left_alone() {
         let beside = format!("{{{tag}:{name}}}{}", if part == "h" { "z" } else { "h" });
         assert!(servers::command(server.port, &["EXISTS", &beside]).starts_with(":0"), "nothing is half written");
     }
+}
+
+#[test]
+fn a_foreign_key_ends_a_change_of_everything_before_it_begins() {
+    let server = Server::own(&[]);
+    let store = open(&server.url(), 2_000);
+    let tag = store.address().rsplit('"').nth(1).expect("a prefix").replace(':', "%3A");
+    for name in ["a", "b"] {
+        store.set(name, "k", 1).expect("valid");
+    }
+    let snapshot = store.snapshot().expect("it is taken");
+    store.set("a", "k", 2).expect("valid");
+    let index = format!("{{{tag}:b}}z");
+    servers::command(server.port, &["SET", &index, "somebody's"]);
+
+    let id = snapshot.info().id;
+    for refused in [store.restore(&*snapshot), store.clear(), store.drop_snapshot(id).map(drop)] {
+        assert!(matches!(&refused, Err(Error::Corrupt { what }) if what.contains("WRONGTYPE")), "{refused:?}");
+    }
+    assert_eq!(store.increment("a", "k", 0), Ok(2));
+    assert_eq!(
+        snapshot.get(&Namespace::new("a").expect("short"), &Key::new("k").expect("short")).map(|k| k.is_some()),
+        Ok(true)
+    );
 }
 
 #[test]
