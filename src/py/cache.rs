@@ -10,10 +10,9 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::argument;
 use super::error::OrRaise;
-use super::store::PyStore;
+use super::store::{PyStore, run_whole};
 use crate::cache::{Cache, NewCached, Place};
 use crate::error::Result;
-use crate::waiting::Waiting;
 
 /// LangGraph's cache in a store.
 ///
@@ -30,7 +29,7 @@ pub(crate) struct PyCache {
 
 impl PyCache {
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Cache) -> Result<R> + Send) -> PyResult<R> {
-        if self.waits { py.detach(|| work(&self.cache)) } else { work(&self.cache) }.or_raise()
+        run_whole(py, self.waits, || work(&self.cache))
     }
 }
 
@@ -38,9 +37,7 @@ impl PyCache {
 impl PyCache {
     #[new]
     fn new(store: PyRef<'_, PyStore>) -> Self {
-        let engine = store.engine();
-        let waits = engine.capabilities().waits;
-        let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
+        let (engine, waits) = store.whole_engine();
         Self { waits, cache: Cache::new(engine) }
     }
 

@@ -15,14 +15,13 @@ use super::checkpoint_row::{
     to_tuple, written,
 };
 use super::error::{OrRaise, to_py};
-use super::store::PyStore;
+use super::store::{PyStore, run_whole};
 use super::transfer::{Source, read_in, write_out};
 use crate::checkpoint::{
     ChannelHistory, Found, Listing, NewCheckpoint, NewWrite, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::thread_import::{import_thread, import_thread_from};
-use crate::waiting::Waiting;
 
 /// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
 const MOST_BYTES_ATTACHED: usize = 256 * 1024;
@@ -47,18 +46,13 @@ pub(crate) struct PyThreads {
 
 impl PyThreads {
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
-        run(py, self.waits, || work(&self.threads))
+        run_whole(py, self.waits, || work(&self.threads))
     }
 
     /// Runs an operation that goes through a whole thread, or more.
     fn run_long<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
-        run(py, true, || work(&self.threads))
+        run_whole(py, true, || work(&self.threads))
     }
-}
-
-/// Runs one whole operation, without the interpreter's lock where it waits or takes long.
-fn run<R: Send>(py: Python<'_>, is_long: bool, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    if is_long { py.detach(work) } else { work() }.or_raise()
 }
 
 #[pymethods]
@@ -74,9 +68,7 @@ impl PyThreads {
             ttl: ttl.map(|ttl| argument::seconds("ttl", ttl)).transpose()?,
             keep_last: keep_last.map(at_least_one).transpose()?,
         };
-        let engine = store.engine();
-        let waits = engine.capabilities().waits;
-        let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
+        let (engine, waits) = store.whole_engine();
         Ok(Self { waits, threads: Threads::with_retention(engine, retention) })
     }
 
@@ -131,7 +123,7 @@ impl PyThreads {
         };
         let bytes: usize = new.values.iter().filter_map(|value| Some(value.value?.bytes.len())).sum();
         let is_long = self.waits || bytes > MOST_BYTES_ATTACHED;
-        run(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
+        run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
     }
 
     /// Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -429,7 +421,7 @@ impl PyCheckpoints {
     /// Raises:
     ///     CorruptError: A record is not what was stored.
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.current = run(py, self.waits, || self.listing.next())?;
+        self.current = run_whole(py, self.waits, || self.listing.next())?;
         let Some(found) = &self.current else { return Ok(None) };
         let metadata = serialized(py, found.metadata().or_raise()?)?;
         (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
@@ -444,7 +436,7 @@ impl PyCheckpoints {
     ///     CorruptError: A record is not what was stored.
     fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(found) = &self.current else { return Ok(None) };
-        to_tuple(py, &run(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
+        to_tuple(py, &run_whole(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
     }
 }
 

@@ -12,11 +12,10 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use super::argument::{self, Argument};
 use super::codec;
 use super::error::{OrRaise, to_py};
-use super::store::{PyStore, with_value};
+use super::store::{PyStore, run_whole, with_value};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::items::{Address, Answer, Change, Content, Filter, Found, Items, Listing, Match, Question, Search, Similar};
-use crate::waiting::Waiting;
 
 /// LangGraph's long-term memory in a store.
 ///
@@ -38,7 +37,7 @@ impl PyItems {
         is_long: bool,
         work: impl FnOnce(&Items) -> Result<R> + Send,
     ) -> PyResult<R> {
-        if self.waits || is_long { py.detach(|| work(&self.items)) } else { work(&self.items) }.or_raise()
+        run_whole(py, self.waits || is_long, || work(&self.items))
     }
 }
 
@@ -46,9 +45,7 @@ impl PyItems {
 impl PyItems {
     #[new]
     fn new(store: PyRef<'_, PyStore>) -> Self {
-        let engine = store.engine();
-        let waits = engine.capabilities().waits;
-        let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
+        let (engine, waits) = store.whole_engine();
         Self { waits, items: Items::new(engine) }
     }
 

@@ -6,8 +6,8 @@ tests: a shell waits beside it for the end of its own input, which comes when th
 
 import contextlib
 import functools
-import random
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -124,13 +124,10 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago, below those that the system gives to connections.
-
-    So none of them takes it while its server is down.
-    """
+    """A port that was free a moment ago, below those that the system gives to connections."""
     while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as listener, contextlib.suppress(OSError):
+        port = secrets.choice(range(20_000, 32_000))
+        with contextlib.suppress(OSError), socket.socket() as listener:
             listener.bind(("127.0.0.1", port))
             return port
 

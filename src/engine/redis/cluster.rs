@@ -48,12 +48,9 @@ impl Slots {
             let answer = shared.node(&address).ask(redis::cmd("CLUSTER").arg("SLOTS"), target).await;
             if let Some(slots) = answer.as_ref().and_then(|answer| read_slots(answer, &address)) {
                 // They will know the others when those that were named are gone.
-                slots
-                    .iter()
-                    .flatten()
-                    .collect::<HashSet<_>>()
-                    .into_iter()
-                    .for_each(|address| drop(shared.node(address)));
+                for address in slots.iter().flatten().collect::<HashSet<_>>() {
+                    shared.node(address);
+                }
                 *self.0.write() = slots;
                 break;
             }

@@ -5,17 +5,16 @@ Where a value lies and when it goes is the side of `swarmstate._core.Cache`. Her
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from swarmstate._core import Cache, Store
-from swarmstate._core import open as open_store
+from swarmstate.integrations.langgraph._on_store import OnStore
 
 
-class SwarmStateCache(BaseCache[ValueT]):
+class SwarmStateCache(OnStore, BaseCache[ValueT]):
     """A LangGraph cache on any store.
 
     What one process caches, every process that shares the store finds. In memory the async methods run inline; where
@@ -40,11 +39,8 @@ class SwarmStateCache(BaseCache[ValueT]):
 
     def __init__(self, store: Store | str | None = None, *, serde: SerializerProtocol | None = None) -> None:
         super().__init__(serde=serde)
-        if store is None:
-            store = Store()
-        self.store = open_store(store) if isinstance(store, str) else store
+        self._stand_on(store)
         self._cache = Cache(self.store)
-        self._waits = self.store.capabilities.waits
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """Read what is cached.
@@ -87,18 +83,12 @@ class SwarmStateCache(BaseCache[ValueT]):
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """Read what is cached, as `get` does."""
-        return await asyncio.to_thread(self.get, keys) if self._waits else self.get(keys)
+        return await self._run(self.get, keys)
 
     async def aset(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """Cache values, as `set` does."""
-        if self._waits:
-            await asyncio.to_thread(self.set, pairs)
-        else:
-            self.set(pairs)
+        await self._run(self.set, pairs)
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """Remove what is cached, as `clear` does."""
-        if self._waits:
-            await asyncio.to_thread(self.clear, namespaces)
-        else:
-            self.clear(namespaces)
+        await self._run(self.clear, namespaces)

@@ -32,8 +32,8 @@ from langgraph.store.base import (
 )
 
 from swarmstate._core import Items, Store
-from swarmstate._core import open as open_store
 from swarmstate.exceptions import InvalidError
+from swarmstate.integrations.langgraph._on_store import OnStore
 from swarmstate.integrations.langgraph._sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ WHOLE_VALUE = "$"
 Vectors = dict[str, bytes]
 
 
-class SwarmStateStore(BaseStore):
+class SwarmStateStore(OnStore, BaseStore):
     """LangGraph's long-term memory on any store.
 
     The reads of a batch see one consistent cut, from before its writes, which are carried out together or not at all.
@@ -77,8 +77,6 @@ class SwarmStateStore(BaseStore):
         'likes'
     """
 
-    __slots__ = ("_fields", "_items", "_sweeper", "_waits", "embeddings", "index_config", "store", "ttl_config")
-
     supports_ttl = True
 
     def __init__(
@@ -88,15 +86,12 @@ class SwarmStateStore(BaseStore):
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
     ) -> None:
-        if store is None:
-            store = Store()
-        self.store = open_store(store) if isinstance(store, str) else store
+        self._stand_on(store)
         self.index_config = index
         self.ttl_config = ttl
         self.embeddings = ensure_embeddings(index["embed"]) if index else None
         self._fields = _tokenized(index.get("fields") or [WHOLE_VALUE]) if index else []
         self._items = Items(self.store)
-        self._waits = self.store.capabilities.waits
         self._sweeper: Sweeper | None = None
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
@@ -132,14 +127,11 @@ class SwarmStateStore(BaseStore):
         if self.embeddings is not None and plan.queries:
             found = await asyncio.gather(*map(self.embeddings.aembed_query, plan.queries))
             asked = self._checked(zip(plan.queries, found, strict=True))
-        answers = await asyncio.to_thread(self._read, plan, asked) if self._waits else self._read(plan, asked)
+        answers = await self._run(self._read, plan, asked)
         embedded: Vectors = {}
         if self.embeddings is not None and plan.texts:
             embedded = self._checked(zip(plan.texts, await self.embeddings.aembed_documents(plan.texts), strict=True))
-        if self._waits:
-            await asyncio.to_thread(self._write, plan, embedded)
-        else:
-            self._write(plan, embedded)
+        await self._run(self._write, plan, embedded)
         return answers
 
     def sweep_ttl(self) -> None:
