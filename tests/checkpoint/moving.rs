@@ -9,10 +9,7 @@ use swarmstate::thread_import::import_thread;
 use swarmstate::transfer::{Failure, Format, export};
 use swarmstate::{Error, Key, Memory, Namespace, Prefix, StoreExt, Usage};
 
-use crate::engines::ENGINES;
-use crate::given::{ROOT, TASK, checkpoint, ids, read, threads, values, write, written};
-
-const FORMATS: [Format; 2] = [Format::Msgpack, Format::JsonLines];
+use crate::given::{ROOT, TASK, checkpoint, ids, on_every_engine, read, values, write, written};
 
 /// Puts a thread with a value in chunks, a write that waits, and a second namespace.
 fn put_thread(threads: &Threads) {
@@ -35,30 +32,38 @@ fn imported(mut bytes: &[u8], threads: &Threads, thread_id: Option<&str>) -> Res
     import_thread(&mut bytes, threads, thread_id, &mut |_, _| Ok(()))
 }
 
+/// Threads of an empty store in memory.
+fn in_memory() -> (Arc<Memory>, Threads) {
+    let store = Arc::new(Memory::new());
+    (store.clone(), Threads::new(store))
+}
+
 #[test]
 fn a_thread_comes_out_of_a_file_as_it_went_in() {
-    for engine in ENGINES {
-        for format in FORMATS {
-            let (ours, theirs) = (engine(), engine());
-            let (ours, theirs) = (Threads::new(ours.store.clone()), Threads::new(theirs.store.clone()));
-            put_thread(&ours);
+    on_every_engine(|_, ours| {
+        put_thread(&ours);
+        for (format, id) in [(Format::Msgpack, "by msgpack"), (Format::JsonLines, "by lines")] {
+            let place = Place { thread_id: id, ..ROOT };
+            let (_, elsewhere) = in_memory();
+            let bytes = exported(&ours, format);
 
-            let id = imported(&exported(&ours, format), &theirs, Some("another")).expect("it is whole");
+            for theirs in [&elsewhere, &ours] {
+                assert_eq!(imported(&bytes, theirs, Some(id)).expect("it is whole"), id);
 
-            assert_eq!(id, "another");
-            let (one, other) = (read(&ours, ROOT, None), read(&theirs, Place { thread_id: "another", ..ROOT }, None));
-            let (one, other) = (one.contents().expect("it is sound"), other.contents().expect("it is sound"));
-            assert_eq!(values(&one), values(&other));
-            assert_eq!(written(&one), written(&other));
-            assert_eq!(ids(&theirs, Query::default()).len(), 2);
-            assert_eq!(theirs.usage("another"), ours.usage(ROOT.thread_id));
+                let (one, other) = (read(&ours, ROOT, None), read(theirs, place, None));
+                let (one, other) = (one.contents().expect("it is sound"), other.contents().expect("it is sound"));
+                assert_eq!(values(&one), values(&other));
+                assert_eq!(written(&one), written(&other));
+                assert_eq!(ids(theirs, Query { thread_id: Some(id), ..Query::default() }).len(), 2);
+                assert_eq!(theirs.usage(id), ours.usage(ROOT.thread_id));
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn a_thread_that_lives_is_never_overwritten() {
-    let (store, threads) = threads();
+    let (store, threads) = in_memory();
     put_thread(&threads);
     let before = store.usage();
 
@@ -70,7 +75,7 @@ fn a_thread_that_lives_is_never_overwritten() {
 
 #[test]
 fn an_absent_thread_has_no_records() {
-    let (_, threads) = threads();
+    let (_, threads) = in_memory();
 
     assert!(matches!(threads.records("absent"), Err(Error::NotFound { .. })));
 }
@@ -116,12 +121,12 @@ proptest! {
         byte in any::<u8>(),
         lines in any::<bool>(),
     ) {
-        let (_, ours) = threads();
+        let (_, ours) = in_memory();
         put_thread(&ours);
         let mut bytes = exported(&ours, if lines { Format::JsonLines } else { Format::Msgpack });
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let (store, theirs) = threads();
+        let (store, theirs) = in_memory();
 
         match imported(&bytes, &theirs, Some("x")) {
             Ok(_) => prop_assert_eq!(theirs.overview(&Default::default()).expect("answers").len(), 1),
