@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -75,15 +76,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for AnyVersion<'a> {
 pub(super) fn to_tuple<'py>(py: Python<'py>, saved: &Saved) -> PyResult<Bound<'py, PyTuple>> {
     let Contents { parent_id, checkpoint, metadata, versions, values, writes } = saved.contents().or_raise()?;
     let (versions_by_channel, values_by_channel) = (PyDict::new(py), PyDict::new(py));
+    let mut values = values.into_iter().peekable();
     for (channel, version) in versions {
+        let name = PyString::new(py, channel);
         match version {
-            Version::Integer(integer) => versions_by_channel.set_item(channel, integer)?,
-            Version::Float(float) => versions_by_channel.set_item(channel, float)?,
-            Version::Text(text) => versions_by_channel.set_item(channel, text)?,
+            Version::Integer(integer) => versions_by_channel.set_item(&name, integer)?,
+            Version::Float(float) => versions_by_channel.set_item(&name, float)?,
+            Version::Text(text) => versions_by_channel.set_item(&name, text)?,
         }
-    }
-    for (channel, value) in values {
-        values_by_channel.set_item(channel, stored(py, &value)?)?;
+        // Values come in the order of the versions.
+        if let Some((_, value)) = values.next_if(|(held, _)| *held == channel) {
+            values_by_channel.set_item(name, stored(py, &value)?)?;
+        }
     }
     let tasks_writes = written(py, &writes)?;
     let (checkpoint, metadata) = (serialized(py, checkpoint)?, serialized(py, metadata)?);
@@ -100,7 +104,7 @@ pub(super) fn written<'py>(py: Python<'py>, writes: &[Write<'_>]) -> PyResult<Bo
 }
 
 pub(super) fn serialized<'py>(py: Python<'py>, value: Typed<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    (value.form, PyBytes::new(py, value.bytes)).into_pyobject(py)
+    (form(py, value.form), PyBytes::new(py, value.bytes)).into_pyobject(py)
 }
 
 /// A stored value, its parts copied straight into the object that Python gets.
@@ -109,5 +113,10 @@ pub(super) fn stored<'py>(py: Python<'py>, value: &Stored<'_>) -> PyResult<Bound
         value.copy_to(bytes);
         Ok(())
     };
-    (value.form(), PyBytes::new_with(py, value.size_bytes(), fill)?).into_pyobject(py)
+    (form(py, value.form()), PyBytes::new_with(py, value.size_bytes(), fill)?).into_pyobject(py)
+}
+
+/// A form's name; of the usual one there is one object.
+fn form<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+    if name == "msgpack" { intern!(py, "msgpack").clone() } else { PyString::new(py, name) }
 }

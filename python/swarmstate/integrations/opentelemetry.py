@@ -243,11 +243,8 @@ def _traced_class(kind: type[SwarmStateSaver]) -> type[SwarmStateSaver]:
 class _TracedStore(SwarmStateStore):
     """A long-term memory that tells, and leaves all work to the one that was handed over."""
 
-    __slots__ = ("_inner", "_telemetry")
-
     def __init__(self, inner: SwarmStateStore, telemetry: _Telemetry) -> None:
-        for name in SwarmStateStore.__slots__:
-            setattr(self, name, getattr(inner, name))
+        vars(self).update(vars(inner))
         self._inner = inner
         self._telemetry = telemetry
 
