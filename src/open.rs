@@ -145,3 +145,28 @@ fn parse_flag(name: &str, value: &str) -> Result<bool> {
 fn parse_max_history(value: &str) -> Result<usize> {
     value.parse().map_err(|_| Error::invalid(format!("max_history must be a whole number, not {value:?}")))
 }
+
+/// Opens the store that lies beside `store` under `name`: another file for a file, another one in memory for memory.
+///
+/// Of `state.db` the one named `registry` is `state.registry.db`.
+///
+/// # Errors
+/// What opening the engine answers.
+#[cfg(feature = "service")]
+pub fn open_beside(store: &dyn Store, name: &str) -> Result<Arc<dyn Store>> {
+    #[cfg(feature = "sqlite")]
+    if let Some(path) = file_of(store) {
+        let beside = path.with_extension(format!("{name}.db"));
+        return Ok(Arc::new(Sqlite::open(&beside, SqliteOptions::default())?));
+    }
+    match store.capabilities().engine {
+        "memory" => Ok(Arc::new(Memory::new())),
+        engine => Err(Error::unsupported(format!("nothing can lie beside a store of the engine {engine}"))),
+    }
+}
+
+/// The file that a store lies in, if it lies in one.
+#[cfg(all(feature = "service", feature = "sqlite"))]
+pub fn file_of(store: &dyn Store) -> Option<&std::path::Path> {
+    (store as &dyn std::any::Any).downcast_ref::<Sqlite>().map(Sqlite::path)
+}

@@ -1,0 +1,17 @@
+//! The service: one store opened to agents in any language, over REST.
+//!
+//! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
+//! doors decode, call and encode. [`Server`] runs all of it beside whatever else the process does.
+
+mod app;
+pub mod auth;
+pub mod context;
+mod json;
+pub mod members;
+pub mod ops;
+mod problem;
+pub mod refusal;
+mod rest;
+mod route;
+
+pub use app::{ServeOptions, Server};
