@@ -88,7 +88,11 @@ impl Scopes {
                 "read" => scopes.read = true,
                 "write" => scopes.write = true,
                 "admin" => scopes.admin = true,
-                _ => return Err(Refusal::invalid(format!("there is no scope {name:?}; there are read, write and admin"))),
+                _ => {
+                    return Err(Refusal::invalid(format!(
+                        "there is no scope {name:?}; there are read, write and admin"
+                    )));
+                }
             }
         }
         match scopes == Self::default() {
@@ -157,9 +161,9 @@ impl Caller {
             Owner::Agent(agent) => {
                 Err(Refusal::forbidden(format!("only agent {agent} and leads write in {namespace}; reading is open")))
             }
-            Owner::Page(page) => {
-                Err(Refusal::forbidden(format!("only the session of page {page} writes in {namespace}; reading is open")))
-            }
+            Owner::Page(page) => Err(Refusal::forbidden(format!(
+                "only the session of page {page} writes in {namespace}; reading is open"
+            ))),
         }
     }
 }
@@ -168,6 +172,12 @@ fn without_scope(scope: &str) -> Refusal {
     Refusal::forbidden(format!("these credentials lack the scope {scope}"))
 }
 
+/// A table and an id in it.
+type Slot = (&'static str, String);
+
+/// When a row was looked up, in Unix milliseconds, and what stood there.
+type LookUp = (i64, Option<Entry>);
+
 /// The agents, tasks and tokens of one service.
 pub struct Registry {
     store: Arc<dyn Store>,
@@ -175,7 +185,7 @@ pub struct Registry {
     /// The SHA-256 of the operator's key.
     operator: [u8; 32],
     /// What look-ups found, and when. Held for a look into the map, never while the store is asked.
-    cache: Mutex<HashMap<(&'static str, String), (i64, Option<Entry>)>>,
+    cache: Mutex<HashMap<Slot, LookUp>>,
 }
 
 impl Registry {
@@ -284,7 +294,7 @@ impl Registry {
     /// # Errors
     /// `Invalid` for an id or a context key that is none.
     pub fn put_task(&self, id: Option<&str>, task: &Task) -> Result<String> {
-        let id = id.map_or_else(|| random_hex::<16>(), |id| Ok(id.to_owned()))?;
+        let id = id.map_or_else(random_hex::<16>, |id| Ok(id.to_owned()))?;
         check_part("task id", &id)?;
         if let Some(key) = &task.context_key {
             check_name("context key", key)?;

@@ -10,11 +10,11 @@ use crate::value::{Entry, Kind};
 
 /// A JSON object, or a list, that is being written.
 #[derive(Debug)]
-pub struct Document(Vec<u8>);
+pub(super) struct Document(Vec<u8>);
 
 impl Document {
     /// An empty object.
-    pub fn object() -> Self {
+    pub(super) fn object() -> Self {
         Self(vec![b'{'])
     }
 
@@ -27,32 +27,32 @@ impl Document {
     }
 
     /// Adds a member that is a text.
-    pub fn text(mut self, name: &str, text: &str) -> Self {
+    pub(super) fn text(mut self, name: &str, text: &str) -> Self {
         self.name(name);
         write_json_string(&mut self.0, text);
         self
     }
 
     /// Adds a member that is a number.
-    pub fn number(self, name: &str, number: impl Into<i128>) -> Self {
+    pub(super) fn number(self, name: &str, number: impl Into<i128>) -> Self {
         let number: i128 = number.into();
         self.raw(name, number.to_string().as_bytes())
     }
 
     /// Adds a member that is true or false.
-    pub fn flag(self, name: &str, flag: bool) -> Self {
+    pub(super) fn flag(self, name: &str, flag: bool) -> Self {
         self.raw(name, if flag { b"true" } else { b"false" })
     }
 
     /// Adds a member that is already JSON.
-    pub fn raw(mut self, name: &str, json: &[u8]) -> Self {
+    pub(super) fn raw(mut self, name: &str, json: &[u8]) -> Self {
         self.name(name);
         self.0.extend_from_slice(json);
         self
     }
 
     /// Adds a member that is a number, or null.
-    pub fn optional_number(self, name: &str, number: Option<impl Into<i128>>) -> Self {
+    pub(super) fn optional_number(self, name: &str, number: Option<impl Into<i128>>) -> Self {
         match number {
             Some(number) => self.number(name, number),
             None => self.raw(name, b"null"),
@@ -60,7 +60,7 @@ impl Document {
     }
 
     /// Adds a member that is a text, or null.
-    pub fn optional_text(self, name: &str, text: Option<&str>) -> Self {
+    pub(super) fn optional_text(self, name: &str, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.text(name, text),
             None => self.raw(name, b"null"),
@@ -68,7 +68,7 @@ impl Document {
     }
 
     /// Adds a member that is a list, each item as `write` writes it.
-    pub fn list<T>(
+    pub(super) fn list<T>(
         mut self,
         name: &str,
         items: impl IntoIterator<Item = T>,
@@ -87,14 +87,14 @@ impl Document {
     }
 
     /// The text.
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         self.0.push(b'}');
         self.0
     }
 }
 
 /// The entry `{namespace, key, value, valueType, revision, expiresAt, createdAt, updatedAt}`.
-pub fn entry(namespace: &str, entry: &Entry) -> Vec<u8> {
+pub(super) fn entry(namespace: &str, entry: &Entry) -> Vec<u8> {
     let (value, encoding) = value(entry);
     let document = Document::object().text("namespace", namespace).text("key", entry.key()).raw("value", &value);
     let document = match encoding {

@@ -3,9 +3,13 @@
 //! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
 //! doors decode, call and encode. [`Server`] runs all of it beside whatever else the process does.
 
+mod administration;
+mod answer;
 mod app;
 pub mod auth;
+mod body;
 pub mod context;
+mod headers;
 mod json;
 pub mod members;
 pub mod ops;
@@ -13,5 +17,6 @@ mod problem;
 pub mod refusal;
 mod rest;
 mod route;
+mod server;
 
-pub use app::{ServeOptions, Server};
+pub use server::{ServeOptions, Server};

@@ -130,8 +130,7 @@ impl Keys {
         let condition = self.condition(address, precondition)?;
         let operation = Operation::Set { namespace, key: key.borrow(), value: value.clone(), expiry };
         let outcome = self.store.apply(operation, condition)?;
-        let expires_at = expiry.resolve(self.clock.now())?;
-        self.written(address, outcome, |stamp| Entry::new(&key, value, Stamp { expires_at, ..stamp }))
+        Ok(self.told(self.get(address)?, outcome, &key, value, Some(expiry)))
     }
 
     /// Removes a key.
@@ -166,7 +165,7 @@ impl Keys {
             match self.store.apply(operation, condition) {
                 Ok(outcome) => {
                     let value = Value::from(outcome.integer.unwrap_or(sum));
-                    return self.written(address, outcome, |stamp| Entry::new(&key, &value, stamp));
+                    return Ok(self.told(self.get(address)?, outcome, &key, &value, None));
                 }
                 // Somebody was quicker: judge again what stands there now.
                 Err(Error::Conflict(_)) => {}
@@ -184,17 +183,11 @@ impl Keys {
         let (namespace, key) = address.parts()?;
         let expiry = Expiry::After(ttl);
         loop {
-            let operation = Operation::Ensure {
-                namespace: namespace.borrow(),
-                key: key.borrow(),
-                value: value.clone(),
-                expiry,
-            };
+            let operation =
+                Operation::Ensure { namespace: namespace.borrow(), key: key.borrow(), value: value.clone(), expiry };
             let outcome = self.store.apply(operation, None)?;
             if outcome.written {
-                let expires_at = expiry.resolve(self.clock.now())?;
-                let made = |stamp| Entry::new(&key, value, Stamp { expires_at, ..stamp });
-                return Ok((true, self.written(address, outcome, made)?));
+                return Ok((true, self.told(self.get(address)?, outcome, &key, value, Some(expiry))));
             }
             // Between both calls it may have gone, and is free again.
             if let Some(standing) = self.store.get(&namespace, &key)? {
@@ -216,7 +209,7 @@ impl Keys {
             let (items, next) = page(&*self.store, &namespace, query, decode_cursor(query.cursor.as_deref())?)?;
             return Ok(Page { items, total: None, next });
         }
-        let view = self.store.view()?;
+        let view = self.store.view_of(&namespace)?;
         let (items, next) = page(&*view, &namespace, query, skip(&*view, &namespace, query)?)?;
         Ok(Page { items, total: Some(count(&*view, &namespace, &query.prefix)?), next })
     }
@@ -228,13 +221,13 @@ impl Keys {
     pub fn list_keys(&self, namespace: &str, query: &Query) -> Result<Page<String>> {
         let namespace = Namespace::new(namespace)?;
         let total = query.cursor.is_none();
-        let reader: Arc<dyn Reader> = if total { self.store.view()? } else { self.store.clone() };
+        let reader: Arc<dyn Reader> = if total { self.store.view_of(&namespace)? } else { self.store.clone() };
         let after = match total {
             true => skip(&*reader, &namespace, query)?,
             false => decode_cursor(query.cursor.as_deref())?,
         };
         let mut items = reader.keys(&namespace, &range(&query.prefix, after.as_deref(), query.limit + 1)?)?;
-        let next = cut(&mut items, query.limit, |key| encode_cursor(key));
+        let next = cut(&mut items, query.limit);
         let total = total.then(|| count(&*reader, &namespace, &query.prefix)).transpose()?;
         Ok(Page { items, total, next })
     }
@@ -250,13 +243,13 @@ impl Keys {
             let wanted = query.limit + 1 - items.len();
             let names = self.store.namespaces(&range(&query.prefix, after.as_deref(), wanted)?)?;
             let is_last = names.len() < wanted;
-            after = names.last().cloned();
+            after = names.last().map(|last| past_integrations(last));
             items.extend(names.into_iter().filter(|name| !name.starts_with(INTEGRATIONS)));
             if is_last || items.len() > query.limit {
                 break;
             }
         }
-        let next = cut(&mut items, query.limit, |name| encode_cursor(name));
+        let next = cut(&mut items, query.limit);
         Ok(Page { items, total: None, next })
     }
 
@@ -269,7 +262,7 @@ impl Keys {
         loop {
             let plan = self.plan(&namespace, steps)?;
             match self.store.write(&plan.batch) {
-                Ok(outcomes) => return self.shown(&namespace, steps, &plan, &outcomes),
+                Ok(outcomes) => return self.shown(&namespace, steps, &outcomes),
                 Err(Error::Conflict(conflict)) => match plan.conditions.get(conflict.position) {
                     // What an increment was judged by has changed: judge again.
                     Some((_, true)) => {}
@@ -315,8 +308,8 @@ impl Keys {
             Action::Increment(by) => {
                 let standing = self.store.get(namespace, &key)?;
                 let address = Address { namespace: namespace.as_str(), key: step.key };
-                // A condition that does not hold is told before a value of another kind.
-                if step.if_revision.is_none() || standing.as_ref().is_some_and(|entry| entry.kind() == Kind::Integer) {
+                // That a value is of another kind is told by the store, which judges conditions first.
+                if standing.as_ref().is_none_or(|entry| entry.kind() == Kind::Integer) {
                     check_sum(address, standing.as_ref(), *by)?;
                 }
                 if !is_far_from_limit(standing.as_ref(), *by) {
@@ -329,34 +322,26 @@ impl Keys {
         Ok(())
     }
 
-    fn shown(
-        &self,
-        namespace: &Namespace<'_>,
-        steps: &[Step<'_>],
-        plan: &Plan<'_>,
-        outcomes: &[Outcome],
-    ) -> Result<Vec<Option<Entry>>> {
-        let mut done = plan.batch.operations().iter().zip(outcomes);
-        let mut entries = Vec::with_capacity(steps.len());
-        for step in steps {
-            let address = Address { namespace: namespace.as_str(), key: step.key };
-            let outcome = if step.is_change() { done.next().map(|(_, outcome)| *outcome) } else { None };
-            let key = Key::new(step.key)?;
-            entries.push(match (&step.action, outcome) {
-                (Action::Set(value, expiry), Some(outcome)) => {
-                    let expires_at = expiry.resolve(self.clock.now())?;
-                    let made = |stamp| Entry::new(&key, value, Stamp { expires_at, ..stamp });
-                    Some(self.written(address, outcome, made)?)
+    /// What stands at the key of each step after the batch.
+    fn shown(&self, namespace: &Namespace<'_>, steps: &[Step<'_>], outcomes: &[Outcome]) -> Result<Vec<Option<Entry>>> {
+        let pairs =
+            steps.iter().map(|step| Ok((namespace.clone(), Key::new(step.key)?))).collect::<Result<Vec<_>>>()?;
+        let standing = self.store.get_many(&pairs)?;
+        let mut outcomes = outcomes.iter();
+        let shown = steps.iter().zip(pairs).zip(standing).map(|((step, (_, key)), standing)| {
+            let outcome =
+                if step.is_change() { outcomes.next().copied().unwrap_or_default() } else { Outcome::default() };
+            match &step.action {
+                Action::Check => standing,
+                Action::Delete => None,
+                Action::Set(value, expiry) => Some(self.told(standing, outcome, &key, value, Some(*expiry))),
+                Action::Increment(_) => {
+                    let sum = Value::from(outcome.integer.unwrap_or_default());
+                    Some(self.told(standing, outcome, &key, &sum, None))
                 }
-                (Action::Increment(_), Some(outcome)) => {
-                    let value = Value::from(outcome.integer.unwrap_or_default());
-                    Some(self.written(address, outcome, |stamp| Entry::new(&key, &value, stamp))?)
-                }
-                (Action::Check, _) => self.get(address)?,
-                _ => None,
-            });
-        }
-        Ok(entries)
+            }
+        });
+        Ok(shown.collect())
     }
 
     /// The condition that the store judges; several revisions become the one that stands.
@@ -377,17 +362,26 @@ impl Keys {
         })
     }
 
-    /// The entry that a write made. Where somebody has written since, it is told from what is known: value, type and revision are
-    /// the write's own, the times those of this moment.
-    fn written(&self, address: Address<'_>, outcome: Outcome, made: impl FnOnce(Stamp) -> Entry) -> Result<Entry> {
-        let standing = self.get(address)?;
-        if let Some(entry) = standing.as_ref().filter(|entry| entry.revision() == outcome.revision) {
-            return Ok(entry.clone());
-        }
+    /// The entry that a write made, where `standing` stands by now. Where that is somebody else's, it is told from what is known:
+    /// value, type and revision are the write's own, the times those of this moment.
+    fn told(
+        &self,
+        standing: Option<Entry>,
+        outcome: Outcome,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        expiry: Option<Expiry>,
+    ) -> Entry {
         let now = self.clock.now();
-        let created_at = standing.as_ref().map_or(now, |entry| entry.created_at().min(now));
-        let expires_at = standing.as_ref().and_then(Entry::expires_at);
-        Ok(made(Stamp { revision: outcome.revision, created_at, updated_at: now, expires_at }))
+        match standing {
+            Some(entry) if entry.revision() == outcome.revision => entry,
+            standing => {
+                let created_at = standing.as_ref().map_or(now, |entry| entry.created_at().min(now));
+                let kept = standing.as_ref().and_then(Entry::expires_at);
+                let expires_at = expiry.map_or(kept, |expiry| expiry.resolve(now).ok().flatten());
+                Entry::new(key, value, Stamp { revision: outcome.revision, created_at, updated_at: now, expires_at })
+            }
+        }
     }
 
     /// The expiry of a write, from `expiresInSec`.
@@ -414,6 +408,14 @@ impl Keys {
 
 /// Namespaces of the integrations begin so, and no door shows them.
 const INTEGRATIONS: char = '\u{1f}';
+
+/// Where a listing goes on behind `last`: past most of the namespaces that are not shown, however many there are.
+fn past_integrations(last: &str) -> String {
+    match last.starts_with(INTEGRATIONS) {
+        true => last.max("\u{1f}\u{10ffff}").to_owned(),
+        false => last.to_owned(),
+    }
+}
 
 /// One operation of a batch.
 #[derive(Debug)]
@@ -450,7 +452,9 @@ impl<'a> Step<'a> {
             "delete" => Self { key, if_revision, action: Action::Delete },
             "incr" => Self { key, if_revision: None, action: Action::Increment(members.integer("by")?.unwrap_or(1)) },
             other => {
-                return Err(Refusal::invalid(format!("there is no op {other:?}; there are check, set, delete and incr")));
+                return Err(Refusal::invalid(format!(
+                    "there is no op {other:?}; there are check, set, delete and incr"
+                )));
             }
         })
     }
@@ -633,12 +637,12 @@ fn count(reader: &dyn Reader, namespace: &Namespace<'_>, prefix: &str) -> Result
 }
 
 /// Cuts a page that was read by one more, and tells where the next one starts.
-fn cut(items: &mut Vec<String>, limit: usize, encode: impl Fn(&str) -> String) -> Option<String> {
+fn cut(items: &mut Vec<String>, limit: usize) -> Option<String> {
     if items.len() <= limit {
         return None;
     }
     items.truncate(limit);
-    items.last().map(|last| encode(last))
+    items.last().map(|last| encode_cursor(last))
 }
 
 /// Begins every cursor, so that what is none is told.

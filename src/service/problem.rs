@@ -8,7 +8,7 @@ use super::refusal::{Reason, Refusal};
 use crate::error::Error;
 
 /// Status, code and title of a refusal.
-pub fn kind(reason: &Reason) -> (StatusCode, &'static str, &'static str) {
+pub(super) fn kind(reason: &Reason) -> (StatusCode, &'static str, &'static str) {
     match reason {
         Reason::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated"),
         Reason::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
@@ -17,6 +17,7 @@ pub fn kind(reason: &Reason) -> (StatusCode, &'static str, &'static str) {
         Reason::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "Another server's name"),
         Reason::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Not JSON"),
         Reason::Late(_) => (StatusCode::REQUEST_TIMEOUT, "timeout", "Too slow"),
+        Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
         Reason::Store(error) => store_kind(error),
     }
 }
@@ -46,7 +47,7 @@ fn detail(reason: &Reason) -> String {
 }
 
 /// The response.
-pub fn response(refusal: &Refusal) -> Response<Body> {
+pub(super) fn response(refusal: &Refusal) -> Response<Body> {
     let (status, code, title) = kind(&refusal.reason);
     let detail = detail(&refusal.reason);
     let mut document = Document::object()
@@ -75,6 +76,9 @@ pub fn response(refusal: &Refusal) -> Response<Body> {
         }
         Reason::Method(allowed) => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        Reason::Busy => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Reason::Late(_) => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

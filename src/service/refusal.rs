@@ -40,9 +40,12 @@ pub enum Reason {
     /// The body is in no format that is read.
     #[error("the body must be application/json")]
     MediaType,
-    /// The body took too long to arrive, or there was no room for it.
+    /// The body took too long to arrive.
     #[error("{0}")]
     Late(&'static str),
+    /// Other bodies take all the room that there is.
+    #[error("too many large bodies arrive at once; repeat in a moment")]
+    Busy,
     /// What the store, or a check before it, answered.
     #[error(transparent)]
     Store(#[from] Error),

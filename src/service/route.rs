@@ -165,7 +165,9 @@ impl ListQuery {
                 }
                 "keysOnly" => list.keys_only = flag("keysOnly", &value)?,
                 "watch" if flag("watch", &value)? => {
-                    return Err(crate::error::Error::unsupported("watching is not there yet; list again instead").into());
+                    return Err(
+                        crate::error::Error::unsupported("watching is not there yet; list again instead").into()
+                    );
                 }
                 _ => {}
             }
@@ -210,15 +212,14 @@ mod tests {
         assert_eq!(Route::of(&Method::POST, "/api/kv/_/n/a/incr"), entry(Some("n"), "a", Verb::Increment));
         assert_eq!(Route::of(&Method::POST, "/api/kv/a/claim"), entry(None, "a", Verb::Claim));
         assert_eq!(Route::of(&Method::GET, "/api/kv/a/incr"), entry(None, "a/incr", Verb::Get));
-        assert_eq!(
-            Route::of(&Method::GET, "/api/kv/_/n"),
-            Ok(Route::Entries(Some("n".to_owned()), Collection::List))
-        );
+        assert_eq!(Route::of(&Method::GET, "/api/kv/_/n"), Ok(Route::Entries(Some("n".to_owned()), Collection::List)));
     }
 
     #[test]
     fn an_empty_segment_has_no_route() {
-        for path in ["/", "//api/kv/a", "/api//kv/a", "/api/kv/", "/api/kv//a", "/api/kv/a/", "/api/kv/_", "/api/kv/_//a"] {
+        for path in
+            ["/", "//api/kv/a", "/api//kv/a", "/api/kv/", "/api/kv//a", "/api/kv/a/", "/api/kv/_", "/api/kv/_//a"]
+        {
             assert_eq!(Route::of(&Method::GET, path), Err(Reason::NoRoute.into()), "{path}");
         }
     }

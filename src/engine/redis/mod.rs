@@ -85,6 +85,21 @@ impl Redis {
     /// none answers.
     pub fn open(url: &str, options: RedisOptions) -> Result<Self> {
         let (target, options) = Target::parse(url, options)?;
+        Self::connect(target, options)
+    }
+
+    /// Opens the store whose prefix is this one's with `.name` behind it, on the same server, by connections of its own.
+    ///
+    /// # Errors
+    /// As [`Redis::open`].
+    #[cfg(feature = "service")]
+    pub fn open_beside(&self, name: &str, clock: Clock) -> Result<Self> {
+        let prefix = format!("{}.{name}", self.shared.options.prefix);
+        let options = RedisOptions { prefix, clock, max_history: None, ..self.shared.options.clone() };
+        Self::connect(self.shared.transport.target().clone(), options)
+    }
+
+    fn connect(target: Target, options: RedisOptions) -> Result<Self> {
         let layout = Layout::new(&options.prefix)?;
         let capabilities = capabilities(target.is_cluster());
         let shown = target.to_string();

@@ -1,0 +1,44 @@
+//! Responses: JSON documents, entries with their ETag, and those without a body.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+
+use super::json::{self, Document};
+use crate::value::Entry;
+
+/// A response.
+pub(super) type Answer = Response<Body>;
+
+/// A JSON document.
+pub(super) fn document(status: StatusCode, document: Document) -> Answer {
+    let mut response = Response::new(Body::from(document.finish()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A response without a body.
+pub(super) fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn etag(entry: &Entry) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{}\"", entry.revision())).expect("digits and quotes are plain characters")
+}
+
+/// The entry, with its revision as ETag.
+pub(super) fn entry_answer(namespace: &str, entry: &Entry) -> Answer {
+    let mut response = Response::new(Body::from(json::entry(namespace, entry)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::ETAG, etag(entry));
+    response
+}
+
+/// That the entry is still the one that the client has.
+pub(super) fn not_modified(entry: &Entry) -> Answer {
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    response.headers_mut().insert(header::ETAG, etag(entry));
+    response
+}
