@@ -13,6 +13,7 @@ Example:
 
 from importlib.metadata import version as _version
 
+from swarmstate import context
 from swarmstate._core import (
     Batch,
     Capabilities,
@@ -20,6 +21,7 @@ from swarmstate._core import (
     Entry,
     Outcome,
     RedisStore,
+    Server,
     Snapshot,
     SqliteStore,
     Store,
@@ -29,6 +31,7 @@ from swarmstate._core import (
     import_,
     loads,
     open,
+    serve,
 )
 from swarmstate.exceptions import (
     ConflictError,
@@ -56,6 +59,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "RedisStore",
+    "Server",
     "Snapshot",
     "SqliteStore",
     "Store",
@@ -63,10 +67,12 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "WrongTypeError",
+    "context",
     "copy",
     "dumps",
     "export",
     "import_",
     "loads",
     "open",
+    "serve",
 ]

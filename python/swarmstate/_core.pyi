@@ -15,16 +15,19 @@ __all__ = [
     "Entry",
     "Outcome",
     "RedisStore",
+    "Server",
     "Snapshot",
     "SqliteStore",
     "Store",
     "Threads",
+    "context_key",
     "copy",
     "dumps",
     "export",
     "import_",
     "loads",
     "open",
+    "serve",
 ]
 
 # What `set` takes. What lies inside is judged when it is set: a recursive alias would refuse every TypedDict, and
@@ -1009,6 +1012,76 @@ def loads(data: bytes | bytearray | memoryview, /) -> Any:
     Example:
         >>> loads(dumps({"step": 3}))
         {'step': 3}
+    """
+
+def serve(
+    store: Store,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    api_key: str | None = None,
+    public_url: str | None = None,
+    clock: Clock | None = None,
+) -> Server:
+    """Serve a store over HTTP, beside whatever else the process does.
+
+    The server has threads of its own, which never run Python code. What it knows of agents, tasks and tokens lies
+    beside the store: in `state.registry.db` beside `state.db`, under the prefix `swarmstate.registry` beside
+    `swarmstate`, and in memory for a store in memory.
+
+    Args:
+        store: A store of any engine. It stays open when the server stops.
+        host: The address to listen on.
+        port: The port; 0 = a free one.
+        api_key: The operator's key, at least 16 printable characters; None = a new one.
+        public_url: The URL that clients use, where that is another than the address.
+        clock: What tells the time; the clock of the store, if that has one.
+
+    Returns:
+        The server, which listens already.
+
+    Raises:
+        InvalidError: The port is in use, the address is not this machine's, or another argument is wrong.
+        Error: Whatever opening the registry raises.
+
+    Example:
+        >>> with serve(Store()) as server:
+        ...     server.url.startswith("http://127.0.0.1:")
+        True
+    """
+
+@final
+class Server:
+    """A running server, made by serve(). It stops by `stop`, at the end of a `with`, or with the process."""
+
+    @property
+    def url(self) -> str:
+        """Its URL on this machine."""
+    @property
+    def api_key(self) -> str:
+        """The operator's key, which may do everything that the service does."""
+    def stop(self) -> None:
+        """Stop accepting, let requests under way finish for up to ten seconds, and end. Stopping again is nothing.
+
+        The store stays open.
+        """
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+def context_key(kind: str, *parts: str) -> str:
+    """Build the namespace of a conversation, an agent or a page.
+
+    Args:
+        kind: What it is of, as the functions of `swarmstate.context` say.
+        parts: Its parts, in order.
+
+    Returns:
+        The namespace.
+
+    Raises:
+        InvalidError: A part holds `:` or what no name may hold.
     """
 
 @final

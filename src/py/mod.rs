@@ -15,6 +15,7 @@ mod error;
 mod fault;
 mod open;
 mod redis;
+mod service;
 mod snapshot;
 mod sqlite;
 mod store;
@@ -48,6 +49,8 @@ mod _core {
     use super::open::{copy, open};
     #[pymodule_export]
     use super::redis::PyRedisStore;
+    #[pymodule_export]
+    use super::service::{PyServer, context_key, serve};
     #[pymodule_export]
     use super::snapshot::PySnapshot;
     #[pymodule_export]
