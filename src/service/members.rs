@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::msgpack::from_json;
-use crate::msgpack::{Item, MAX_DEPTH, Malformed, Reader, Role, Walk, skip};
+use crate::msgpack::{Item, MAX_DEPTH, Malformed, Reader, Role, Walk};
 
 /// The largest integer that every JSON reader holds exactly, and the smallest below zero.
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -15,12 +15,15 @@ pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// How much deeper than a value itself a body nests: an object in a list in an object.
 const ENVELOPE_DEPTH: usize = 3;
 
+/// How deep a body nests.
+const BODY_DEPTH: usize = MAX_DEPTH + ENVELOPE_DEPTH;
+
 /// Reads a body as msgpack.
 ///
 /// # Errors
 /// `Invalid` for what is not one JSON value, or nests too deep.
 pub fn decode(body: &[u8]) -> Result<Vec<u8>> {
-    from_json(body, MAX_DEPTH + ENVELOPE_DEPTH).map_err(|error| Error::invalid(error.to_string()))
+    from_json(body, BODY_DEPTH).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// The members of one object.
@@ -31,7 +34,7 @@ impl<'a> Members<'a> {
     /// The members of `object`; nil has none.
     ///
     /// # Errors
-    /// `Invalid` for another value, for equal names, and for a value that nests too deep.
+    /// `Invalid` for another value, and for equal names.
     pub fn of(object: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(object, 0);
         let pairs = match reader.item().map_err(malformed)? {
@@ -46,7 +49,7 @@ impl<'a> Members<'a> {
             if !names.insert(name) {
                 return Err(named_twice(name.as_bytes()));
             }
-            at = skip(object, start).map_err(malformed)?;
+            at = skip(object, start)?;
             let value = &object[start..at];
             check_names(value)?;
             members.push((name, value));
@@ -123,11 +126,18 @@ impl<'a> Members<'a> {
         (0..count)
             .map(|_| {
                 let start = at;
-                at = skip(value, start).map_err(malformed)?;
+                at = skip(value, start)?;
                 Ok(&value[start..at])
             })
             .collect()
     }
+}
+
+/// Where the value that starts at `from` ends.
+fn skip(bytes: &[u8], from: usize) -> Result<usize> {
+    let mut walk = Walk::to_depth(bytes, from, BODY_DEPTH);
+    while walk.advance().map_err(malformed)?.is_some() {}
+    Ok(walk.offset())
 }
 
 fn member_name(object: &[u8], at: usize) -> Result<(&str, usize)> {
@@ -146,7 +156,7 @@ fn check_names(value: &[u8]) -> Result<()> {
     if !kind_is_container(value) {
         return Ok(());
     }
-    let mut walk = Walk::new(value, 0);
+    let mut walk = Walk::to_depth(value, 0, BODY_DEPTH);
     let mut open: Vec<HashSet<&[u8]>> = Vec::new();
     while let Some(step) = walk.advance().map_err(malformed)? {
         open.truncate(step.depth);

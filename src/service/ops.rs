@@ -14,7 +14,7 @@ use super::refusal::{Refusal, Result};
 use crate::clock::Clock;
 use crate::error::{Conflict, Error, Expected};
 use crate::key::{Key, Namespace, Prefix};
-use crate::msgpack::{self, read_integer};
+use crate::msgpack::{self, MAX_DEPTH, read_integer};
 use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Range, Reader, Store};
 use crate::value::{Entry, Kind, Revision, Stamp, Value};
 
@@ -485,7 +485,10 @@ impl<'a> Plan<'a> {
 pub fn read_value<'a>(members: &Members<'a>) -> Result<Value<'a>> {
     let value = members.raw("value").ok_or_else(|| Refusal::invalid("\"value\" is missing"))?;
     match members.text("valueType")?.unwrap_or("json") {
-        "json" => Ok(Value::borrowed(Kind::Json, value)),
+        "json" => match msgpack::skip(value, 0) {
+            Ok(_) => Ok(Value::borrowed(Kind::Json, value)),
+            Err(_) => Err(Refusal::invalid(format!("the value nests deeper than {MAX_DEPTH} levels"))),
+        },
         "string" if text(value).is_some() => Ok(Value::borrowed(Kind::String, value)),
         "string" => Err(Refusal::invalid("the value of valueType string must be a JSON string")),
         "integer" => match safe_integer(value).or_else(|| decimal(text(value)?)) {

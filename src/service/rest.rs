@@ -23,7 +23,7 @@ use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing,
 use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, ListQuery, Route, Verb, decode};
-use crate::key::Namespace;
+use crate::error::Error;
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
@@ -73,7 +73,8 @@ async fn health(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
         return Err(Reason::Method("GET, HEAD").into());
     }
     if path == "/readyz" {
-        let probe = |app: &App| Ok(app.keys.store().namespace(&Namespace::new("ready")?).map(drop)?);
+        let not_ready = |_| Error::Unavailable { what: "the store does not answer".to_owned() };
+        let probe = move |app: &App| Ok(app.keys.store().usage().map(drop).map_err(not_ready)?);
         app.run(app.waits(), probe).await?;
     }
     Ok(Some(document(StatusCode::OK, Document::object().text("status", "ok"))))
