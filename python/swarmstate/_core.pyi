@@ -1021,6 +1021,7 @@ def serve(
     port: int = 0,
     api_key: str | None = None,
     public_url: str | None = None,
+    rate_limit: int | None = None,
     clock: Clock | None = None,
 ) -> Server:
     """Serve a store over HTTP, beside whatever else the process does.
@@ -1035,6 +1036,7 @@ def serve(
         port: The port; 0 = a free one.
         api_key: The operator's key, at least 16 printable characters; None = a new one.
         public_url: The URL that clients use, where that is another than the address.
+        rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
         clock: What tells the time; the clock of the store, if that has one.
 
     Returns:

@@ -1,6 +1,7 @@
 //! `serve`, `Server` and the keys of contexts: the service beside whatever else the process does.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -29,6 +30,7 @@ use crate::waiting::Waiting;
 ///     port: The port; 0 = a free one.
 ///     api_key: The operator's key, at least 16 printable characters; None = a new one.
 ///     public_url: The URL that clients use, where that is another than the address.
+///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
 ///     clock: What tells the time; the clock of the store, if that has one.
 ///
 /// Returns:
@@ -43,7 +45,8 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, rate_limit=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, rate_limit=None, clock=None)")]
+#[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
     store: Argument<'_, '_>,
@@ -51,6 +54,7 @@ pub(crate) fn serve(
     port: Option<Argument<'_, '_>>,
     api_key: Option<Argument<'_, '_>>,
     public_url: Option<Argument<'_, '_>>,
+    rate_limit: Option<Argument<'_, '_>>,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
     let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
@@ -64,11 +68,17 @@ pub(crate) fn serve(
     }
     options.api_key = api_key.map(|key| argument::text("api_key", key)).transpose()?.map(str::to_owned);
     options.public_url = public_url.map(|url| argument::text("public_url", url)).transpose()?.map(str::to_owned);
+    options.rate_limit = rate_limit.map(per_second).transpose()?;
     py.detach(|| {
         let registry = open_beside(&*store, "registry", options.clock.clone())?;
         Ok(PyServer { server: Server::start(store, registry.clone(), options)?, registry })
     })
     .or_raise()
+}
+
+fn per_second(limit: Argument<'_, '_>) -> PyResult<NonZeroU32> {
+    let requests = u32::try_from(argument::count("rate_limit", limit)?).ok().and_then(NonZeroU32::new);
+    requests.ok_or_else(|| to_py(Error::invalid(format!("rate_limit must be 1 to {}, not {limit}", u32::MAX))))
 }
 
 fn address(host: &str) -> PyResult<IpAddr> {

@@ -10,8 +10,9 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::auth::Registry;
+use super::auth::{Identity, Registry};
 use super::ops::Keys;
+use super::rate::Rate;
 use super::refusal::{Reason, Result};
 use crate::error::Error;
 
@@ -25,12 +26,27 @@ pub(super) struct App {
     address: SocketAddr,
     public_host: Option<String>,
     body_room: Semaphore,
+    rate: Option<Rate>,
 }
 
 impl App {
     /// What a server at `address` needs, whose public name is `public_host`.
-    pub(super) fn new(keys: Keys, registry: Registry, address: SocketAddr, public_host: Option<String>) -> Self {
-        Self { keys, registry, address, public_host, body_room: Semaphore::new(BODY_ROOM_KIB) }
+    pub(super) fn new(
+        keys: Keys,
+        registry: Registry,
+        address: SocketAddr,
+        public_host: Option<String>,
+        rate: Option<Rate>,
+    ) -> Self {
+        Self { keys, registry, address, public_host, body_room: Semaphore::new(BODY_ROOM_KIB), rate }
+    }
+
+    /// Counts a request of the caller.
+    ///
+    /// # Errors
+    /// `Often` where the server takes no more of them for now.
+    pub(super) fn take_turn(&self, identity: &Identity) -> Result<()> {
+        self.rate.as_ref().map_or(Ok(()), |rate| rate.take(identity.name()))
     }
 
     /// Whether an operation on keys may wait for a disk or a network.

@@ -112,9 +112,18 @@ impl Scopes {
 /// Whom the credentials of a request speak for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// The token's id; `None` for the operator.
+    token: Option<String>,
     /// The token's agent; `None` for the operator.
     agent: Option<String>,
     scopes: Scopes,
+}
+
+impl Identity {
+    /// What the credentials are called: the token's id, or `operator`.
+    pub fn name(&self) -> &str {
+        self.token.as_deref().unwrap_or("operator")
+    }
 }
 
 /// Who calls, as write rules and resolution see it.
@@ -210,14 +219,14 @@ impl Registry {
     /// `Unauthenticated` for what is no key and no token, and for a token that is unknown, revoked or expired.
     pub fn authenticate(&self, credentials: &str) -> Result<Identity> {
         if bool::from(digest(credentials).ct_eq(&self.operator)) {
-            return Ok(Identity { agent: None, scopes: Scopes::ALL });
+            return Ok(Identity { token: None, agent: None, scopes: Scopes::ALL });
         }
         let unknown = || Reason::Unauthenticated("the bearer's key or token is unknown, revoked or expired");
         let (id, secret) = split_token(credentials).ok_or_else(unknown)?;
         let token: Token = self.look_up(TOKENS, id)?.ok_or_else(unknown)?;
         let is_due = token.expires_at.is_some_and(|at| at <= self.clock.now().as_millis());
         match bool::from(digest(secret).ct_eq(&token.secret)) && !is_due {
-            true => Ok(Identity { agent: Some(token.agent_id), scopes: token.scopes }),
+            true => Ok(Identity { token: Some(id.to_owned()), agent: Some(token.agent_id), scopes: token.scopes }),
             false => Err(unknown().into()),
         }
     }

@@ -10,13 +10,16 @@ pub mod auth;
 mod body;
 pub mod context;
 mod headers;
+pub mod history;
 mod json;
 pub mod members;
 pub mod ops;
 mod problem;
+mod rate;
 pub mod refusal;
 mod rest;
 mod route;
 mod server;
+mod snapshots;
 
 pub use server::{ServeOptions, Server};

@@ -407,7 +407,7 @@ impl Keys {
 }
 
 /// Namespaces of the integrations begin so, and no door shows them.
-const INTEGRATIONS: char = '\u{1f}';
+pub(super) const INTEGRATIONS: char = '\u{1f}';
 
 /// Where a listing goes on behind `last`: past most of the namespaces that are not shown, however many there are.
 fn past_integrations(last: &str) -> String {

@@ -18,6 +18,7 @@ pub(super) fn kind(reason: &Reason) -> (StatusCode, &'static str, &'static str) 
         Reason::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Not JSON"),
         Reason::Late(_) => (StatusCode::REQUEST_TIMEOUT, "timeout", "Too slow"),
         Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
+        Reason::Often => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
         Reason::Store(error) => store_kind(error),
     }
 }
@@ -77,7 +78,7 @@ pub(super) fn response(refusal: &Refusal) -> Response<Body> {
         Reason::Method(allowed) => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
-        Reason::Busy => {
+        Reason::Busy | Reason::Often => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         Reason::Late(_) => {

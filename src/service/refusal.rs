@@ -46,6 +46,9 @@ pub enum Reason {
     /// Other bodies take all the room that there is.
     #[error("too many large bodies arrive at once; repeat in a moment")]
     Busy,
+    /// The caller asks more often than the server lets anyone.
+    #[error("too many requests; the server takes only so many a second from each caller")]
+    Often,
     /// What the store, or a check before it, answered.
     #[error(transparent)]
     Store(#[from] Error),

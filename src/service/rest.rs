@@ -22,8 +22,10 @@ use super::members::{Members, decode as decode_body};
 use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, null, read_value};
 use super::problem;
 use super::refusal::{Reason, Refusal, Result};
-use super::route::{Collection, ListQuery, Route, Verb, decode};
+use super::route::{Collection, History, ListQuery, Route, Verb, decode};
+use super::snapshots::history;
 use crate::error::Error;
+use crate::key::Namespace;
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
@@ -74,7 +76,8 @@ async fn health(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
     }
     if path == "/readyz" {
         let not_ready = |_| Error::Unavailable { what: "the store does not answer".to_owned() };
-        let probe = move |app: &App| Ok(app.keys.store().usage().map(drop).map_err(not_ready)?);
+        let probe =
+            move |app: &App| Ok(app.keys.store().namespace(&Namespace::new("ready")?).map(drop).map_err(not_ready)?);
         app.run(app.waits(), probe).await?;
     }
     Ok(Some(document(StatusCode::OK, Document::object().text("status", "ok"))))
@@ -93,24 +96,21 @@ struct Ready {
 impl Ready {
     fn judge(app: &App, parts: &Parts) -> Result<Self> {
         let identity = app.registry.authenticate(bearer(&parts.headers)?)?;
+        app.take_turn(&identity)?;
         let route = Route::of(&parts.method, parts.uri.path())?;
         let caller = app.registry.caller(identity, single(&parts.headers, &AGENT)?)?;
         let (named, key) = match &route {
-            Route::Entry(named, key, _) => (Some(named), decode(key)?),
-            Route::Entries(named, _) => (Some(named), String::new()),
-            Route::Namespaces | Route::Registry(..) => (None, String::new()),
+            Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
+            Route::Entries(named, _) => (Some(named.as_deref()), None),
+            Route::History(History::Entry(_, named, key)) => (Some(Some(&**named)), Some(key)),
+            Route::Namespaces | Route::Registry(..) | Route::History(_) => (None, None),
         };
-        if matches!(route, Route::Entry(..)) {
-            check_name("key", &key)?;
-        }
+        let key = key.map_or(Ok(String::new()), |key| checked("key", key))?;
         let namespace = match named {
             None => String::new(),
-            Some(Some(named)) => decode(named)?,
+            Some(Some(named)) => checked("namespace", named)?,
             Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
         };
-        if named.is_some() {
-            check_name("namespace", &namespace)?;
-        }
         let ready = Self { caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
         Ok(ready)
@@ -122,7 +122,7 @@ impl Ready {
                 self.caller.check_read()
             }
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
-            Route::Registry(..) => self.caller.check_admin(),
+            Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
         }
     }
 
@@ -146,6 +146,7 @@ impl Ready {
             Route::Entries(_, Collection::List) => list(&app.keys, &self.namespace, query),
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
             Route::Namespaces => namespaces(&app.keys, query),
+            Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, body),
         };
         answer.map_err(|refusal| self.told(refusal))
@@ -155,6 +156,13 @@ impl Ready {
     fn told(&self, refusal: Refusal) -> Refusal {
         if self.namespace.is_empty() { refusal } else { refusal.within(&self.namespace) }
     }
+}
+
+/// A name of the path, decoded once and checked.
+fn checked(what: &str, name: &str) -> Result<String> {
+    let name = decode(name)?;
+    check_name(what, &name)?;
+    Ok(name)
 }
 
 fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, body: &[u8]) -> Result<Answer> {

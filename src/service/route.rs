@@ -20,6 +20,19 @@ pub(super) enum Route {
     Namespaces,
     /// A table of the registry, or a row of it.
     Registry(Table, Option<String>, Change),
+    /// The snapshots.
+    History(History),
+}
+
+/// What is wanted of the snapshots. Ids stand as they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    List,
+    Take,
+    Diff(String),
+    Restore(String),
+    /// The entry of a namespace and a key in a snapshot.
+    Entry(String, String, String),
 }
 
 /// What is done with an entry.
@@ -69,6 +82,7 @@ impl Route {
             ["api", "kv", ref key @ ..] => Self::entry(None, key, method),
             ["api", "namespaces"] if is_read(method) => Ok(Self::Namespaces),
             ["api", "namespaces"] => Err(Reason::Method("GET, HEAD").into()),
+            ["api", "snapshots", ref rest @ ..] => History::of(rest, method).map(Self::History),
             ["api", table, ref id @ ..] => Self::registry(table, id, method),
             _ => Err(Reason::NoRoute.into()),
         }
@@ -117,6 +131,27 @@ impl Route {
             _ => return Err(Reason::NoRoute.into()),
         };
         Ok(Self::Registry(table, id, change))
+    }
+}
+
+impl History {
+    fn of(rest: &[&str], method: &Method) -> Result<Self> {
+        match rest {
+            [] if is_read(method) => Ok(Self::List),
+            [] if method == Method::POST => Ok(Self::Take),
+            [] => Err(Reason::Method("GET, HEAD, POST").into()),
+            [id, "diff"] if is_read(method) => Ok(Self::Diff((*id).to_owned())),
+            [id, "restore"] if method == Method::POST => Ok(Self::Restore((*id).to_owned())),
+            [_, "restore"] => Err(Reason::Method("POST").into()),
+            [id, "kv", "_", namespace, key @ ..] if !key.is_empty() && !namespace.is_empty() && !key.contains(&"") => {
+                match is_read(method) {
+                    true => Ok(Self::Entry((*id).to_owned(), (*namespace).to_owned(), key.join("/"))),
+                    false => Err(Reason::Method("GET, HEAD").into()),
+                }
+            }
+            [_, "diff"] => Err(Reason::Method("GET, HEAD").into()),
+            _ => Err(Reason::NoRoute.into()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! finish for a while, and leaves the store open for whoever owns it.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::app::App;
 use super::auth::{Registry, new_operator_key};
 use super::ops::Keys;
+use super::rate::Rate;
 use super::rest;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -52,6 +54,8 @@ pub struct ServeOptions {
     pub api_key: Option<String>,
     /// The URL that clients use, where it is not the address.
     pub public_url: Option<String>,
+    /// Requests a second that are taken from each key or token; `None` = any number.
+    pub rate_limit: Option<NonZeroU32>,
     /// What tells the time; the clock of the store.
     pub clock: Clock,
 }
@@ -59,18 +63,26 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, clock: _ } = self;
+        let Self { host, port, api_key: _, public_url, rate_limit, clock: _ } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
             .field("public_url", public_url)
+            .field("rate_limit", rate_limit)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { host: IpAddr::from([127, 0, 0, 1]), port: 0, api_key: None, public_url: None, clock: Clock::system() }
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 0,
+            api_key: None,
+            public_url: None,
+            rate_limit: None,
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -95,7 +107,8 @@ impl Server {
         let api_key = options.api_key.map_or_else(new_operator_key, check_key)?;
         let (listener, address) = listen(SocketAddr::new(options.host, options.port))?;
         let keys = Keys::new(store, options.clock.clone());
-        let app = App::new(keys, Registry::new(registry, &api_key, options.clock), address, public_host);
+        let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
+        let app = App::new(keys, Registry::new(registry, &api_key, options.clock), address, public_host, rate);
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()

@@ -34,11 +34,17 @@ impl Service {
     }
 
     pub(crate) fn on(engine: &str) -> Self {
+        Self::with(engine, |_| {})
+    }
+
+    /// A service with other options than the usual ones.
+    pub(crate) fn with(engine: &str, change: impl FnOnce(&mut ServeOptions)) -> Self {
         let clock = Clock::manual(Timestamp::from_millis(START));
         let folder = (engine == "sqlite").then(|| tempfile::tempdir().expect("a folder can be made"));
         let store = open(engine, folder.as_ref(), clock.clone());
         let registry = open_beside(&*store, "registry", clock.clone()).expect("a registry opens beside every engine");
-        let options = ServeOptions { clock: clock.clone(), ..ServeOptions::default() };
+        let mut options = ServeOptions { clock: clock.clone(), ..ServeOptions::default() };
+        change(&mut options);
         let server = Server::start(store.clone(), registry, options).expect("there is a free port");
         Self { server, store, clock, _folder: folder }
     }

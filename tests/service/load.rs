@@ -1,7 +1,9 @@
 //! Many at once, and the end of a server.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use swarmstate::service::{ServeOptions, Server};
 use swarmstate::{Error, Memory, StoreExt};
@@ -102,4 +104,20 @@ fn a_public_name_is_served_and_no_other() {
     assert_eq!(status("kv.example.org").ok(), Some(200));
     assert_eq!(status("KV.example.org:443").ok(), Some(200));
     assert_eq!(status("kv.example.com").ok(), Some(421));
+}
+
+#[test]
+fn each_caller_asks_so_often_and_the_others_are_not_held_up() {
+    let service = Service::with("memory", |options| options.rate_limit = NonZeroU32::new(3));
+    let (operator, bob) = (service.operator(), service.token("bob", &["read"]));
+
+    let asked: Vec<_> = (0..3).map(|_| operator.get("/api/kv/_/n")).collect();
+    let other = bob.get("/api/kv/_/n").status;
+    service.clock.advance(Duration::from_millis(400));
+    let later = [(); 2].map(|()| operator.get("/api/kv/_/n").status);
+
+    // Making the token was the first of three.
+    assert_eq!(asked.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 429]);
+    assert_eq!((asked[2].code(), asked[2].header("retry-after")), ("too_many_requests", Some("1")));
+    assert_eq!((other, later), (200, [200, 429]));
 }

@@ -11,6 +11,7 @@ mod attacks;
 mod batches;
 mod conditions;
 mod given;
+mod history;
 mod lists;
 mod load;
 mod recipes;

@@ -130,6 +130,10 @@ def _import(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="where from; - = stdin, the default")
 
 
+def _backup(command: argparse.ArgumentParser) -> None:
+    command.add_argument("target", metavar="TARGET", help="the URL or path of an empty store")
+
+
 _COMMANDS = [
     ("info", "say what a store is and how much it holds", _info),
     ("keys", "list a store's namespaces, or a namespace's keys", _keys),
@@ -140,6 +144,7 @@ _COMMANDS = [
     ("diff", "tell what happened since a snapshot", _diff),
     ("restore", "make a store what a snapshot holds", _restore),
     ("export", "write all that a store holds to a file", _export),
+    ("backup", "copy a store to an empty one while it is in use", _backup),
     ("import", "write all that an export holds into a store", _import),
 ]
 
@@ -150,6 +155,7 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_count, default=8484, help="%(default)s without it; 0 = a free one")
     command.add_argument("--api-key", metavar="KEY", help="the operator's key; better in SWARMSTATE_API_KEY")
     command.add_argument("--public-url", metavar="URL", help="the URL that clients use, if it is another one")
+    command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
 
 def _service_store(command: argparse.ArgumentParser) -> None:

@@ -37,7 +37,12 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
         with opener(_url(arguments.store)) as store:
             key, shown = _key(store, arguments.api_key)
             with swarmstate.serve(
-                store, host=arguments.host, port=arguments.port, api_key=key, public_url=arguments.public_url
+                store,
+                host=arguments.host,
+                port=arguments.port,
+                api_key=key,
+                public_url=arguments.public_url,
+                rate_limit=arguments.rate_limit,
             ) as server:
                 _greet(store, arguments.public_url or server.url, shown)
                 signal.sigwait(_SIGNALS)
