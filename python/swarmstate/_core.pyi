@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
@@ -1021,6 +1021,7 @@ def serve(
     port: int = 0,
     api_key: str | None = None,
     public_url: str | None = None,
+    capabilities: Sequence[str] = ("kv", "pages"),
     rate_limit: int | None = None,
     clock: Clock | None = None,
 ) -> Server:
@@ -1036,6 +1037,8 @@ def serve(
         port: The port; 0 = a free one.
         api_key: The operator's key, at least 16 printable characters; None = a new one.
         public_url: The URL that clients use, where that is another than the address.
+        capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
+            list narrows it.
         rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
         clock: What tells the time; the clock of the store, if that has one.
 
@@ -1050,6 +1053,30 @@ def serve(
         >>> with serve(Store()) as server:
         ...     server.url.startswith("http://127.0.0.1:")
         True
+    """
+
+def serve_stdio(
+    store: Store,
+    *,
+    agent: str | None = None,
+    task: str | None = None,
+    capabilities: Sequence[str] = ("kv", "pages"),
+    clock: Clock | None = None,
+) -> None:
+    """Serve a store to one MCP client over stdin and stdout, until the input ends.
+
+    Whoever starts the process is trusted with the whole store. What lies beside the store is as with serve().
+
+    Args:
+        store: A store of any engine. It stays open at the end.
+        agent: The agent that calls; None = nobody.
+        task: The task that it works on; None = no task.
+        capabilities: What the agent may use: `kv` stands for the tools on keys. Its own list narrows it.
+        clock: What tells the time; the clock of the store, if that has one.
+
+    Raises:
+        InvalidError: The agent or the task is none, or the client does not speak MCP.
+        Error: Whatever opening the registry raises.
     """
 
 @final

@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use super::redis::PyRedisStore;
     #[pymodule_export]
-    use super::service::{PyServer, context_key, serve};
+    use super::service::{PyServer, context_key, serve, serve_stdio};
     #[pymodule_export]
     use super::snapshot::PySnapshot;
     #[pymodule_export]

@@ -14,7 +14,7 @@ use super::store::PyStore;
 use crate::error::Error;
 use crate::open::open_beside;
 use crate::service::context::Context;
-use crate::service::{ServeOptions, Server};
+use crate::service::{ServeOptions, Server, StdioOptions, default_capabilities};
 use crate::store::Store;
 use crate::waiting::Waiting;
 
@@ -30,6 +30,8 @@ use crate::waiting::Waiting;
 ///     port: The port; 0 = a free one.
 ///     api_key: The operator's key, at least 16 printable characters; None = a new one.
 ///     public_url: The URL that clients use, where that is another than the address.
+///     capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
+///         list narrows it.
 ///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
 ///     clock: What tells the time; the clock of the store, if that has one.
 ///
@@ -45,7 +47,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, rate_limit=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, rate_limit=None, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, capabilities=None, rate_limit=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, capabilities=('kv', 'pages'), rate_limit=None, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -54,6 +56,7 @@ pub(crate) fn serve(
     port: Option<Argument<'_, '_>>,
     api_key: Option<Argument<'_, '_>>,
     public_url: Option<Argument<'_, '_>>,
+    capabilities: Option<Vec<String>>,
     rate_limit: Option<Argument<'_, '_>>,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
@@ -68,10 +71,53 @@ pub(crate) fn serve(
     }
     options.api_key = api_key.map(|key| argument::text("api_key", key)).transpose()?.map(str::to_owned);
     options.public_url = public_url.map(|url| argument::text("public_url", url)).transpose()?.map(str::to_owned);
+    if let Some(capabilities) = capabilities {
+        options.capabilities = capabilities;
+    }
     options.rate_limit = rate_limit.map(per_second).transpose()?;
     py.detach(|| {
         let registry = open_beside(&*store, "registry", options.clock.clone())?;
         Ok(PyServer { server: Server::start(store, registry.clone(), options)?, registry })
+    })
+    .or_raise()
+}
+
+/// Serve a store to one MCP client over stdin and stdout, until the input ends.
+///
+/// Whoever starts the process is trusted with the whole store. What lies beside the store is as with serve().
+///
+/// Args:
+///     store: A store of any engine. It stays open at the end.
+///     agent: The agent that calls; None = nobody.
+///     task: The task that it works on; None = no task.
+///     capabilities: What the agent may use: `kv` stands for the tools on keys. Its own list narrows it.
+///     clock: What tells the time; the clock of the store, if that has one.
+///
+/// Raises:
+///     InvalidError: The agent or the task is none, or the client does not speak MCP.
+///     Error: Whatever opening the registry raises.
+#[pyfunction]
+#[pyo3(signature = (store, *, agent=None, task=None, capabilities=None, clock=None), text_signature = "(store, *, agent=None, task=None, capabilities=('kv', 'pages'), clock=None)")]
+pub(crate) fn serve_stdio(
+    py: Python<'_>,
+    store: Argument<'_, '_>,
+    agent: Option<Argument<'_, '_>>,
+    task: Option<Argument<'_, '_>>,
+    capabilities: Option<Vec<String>>,
+    clock: Option<Argument<'_, '_>>,
+) -> PyResult<()> {
+    let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
+    let options = StdioOptions {
+        agent: agent.map(|agent| argument::text("agent", agent)).transpose()?.map(str::to_owned),
+        task: task.map(|task| argument::text("task", task)).transpose()?.map(str::to_owned),
+        capabilities: capabilities.unwrap_or_else(default_capabilities),
+        clock: clock::given(clock)?,
+    };
+    py.detach(|| {
+        let registry = open_beside(&*store, "registry", options.clock.clone())?;
+        let served = crate::service::serve_stdio(store, registry.clone(), options);
+        registry.close()?;
+        served
     })
     .or_raise()
 }

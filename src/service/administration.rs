@@ -8,11 +8,10 @@ use axum::http::{Response, StatusCode};
 use super::answer::{document, empty};
 use super::app::App;
 use super::auth::{Agent, Scopes, Task};
-use super::json::Document;
+use super::json::{Document, write_text};
 use super::members::{Members, decode as decode_body, text};
 use super::refusal::{Refusal, Result};
 use super::route::{Change, Table, decode};
-use crate::msgpack::write_json_string;
 
 /// Carries out what a request wants of a table.
 pub(super) fn registry(
@@ -85,10 +84,6 @@ fn make_token(app: &App, members: &Members<'_>) -> Result<Document> {
 fn texts<'a>(members: &Members<'a>, name: &str) -> Result<Vec<&'a str>> {
     let wrong = || Refusal::invalid(format!("{name:?} must be a list of strings"));
     members.list(name)?.into_iter().map(|item| text(item).ok_or_else(wrong)).collect()
-}
-
-fn write_text(out: &mut Vec<u8>, text: impl AsRef<str>) {
-    write_json_string(out, text.as_ref());
 }
 
 fn agent_document(id: &str, agent: &Agent) -> Document {

@@ -4,10 +4,21 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 
 use super::json::{self, Document};
+use super::problem;
+use super::refusal::Result;
 use crate::value::Entry;
 
 /// A response.
 pub(super) type Answer = Response<Body>;
+
+/// The response to a request, with the headers that every one has.
+pub(super) fn finished(answer: Result<Answer>) -> Answer {
+    let mut response = answer.unwrap_or_else(|refusal| problem::response(&refusal));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
 
 /// A JSON document.
 pub(super) fn document(status: StatusCode, document: Document) -> Answer {

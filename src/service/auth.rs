@@ -120,6 +120,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Who holds the operator's key, or has the store itself in hand.
+    pub(super) const OPERATOR: Self = Self { token: None, agent: None, scopes: Scopes::ALL };
+
     /// What the credentials are called: the token's id, or `operator`.
     pub fn name(&self) -> &str {
         self.token.as_deref().unwrap_or("operator")
@@ -219,7 +222,7 @@ impl Registry {
     /// `Unauthenticated` for what is no key and no token, and for a token that is unknown, revoked or expired.
     pub fn authenticate(&self, credentials: &str) -> Result<Identity> {
         if bool::from(digest(credentials).ct_eq(&self.operator)) {
-            return Ok(Identity { token: None, agent: None, scopes: Scopes::ALL });
+            return Ok(Identity::OPERATOR);
         }
         let unknown = || Reason::Unauthenticated("the bearer's key or token is unknown, revoked or expired");
         let (id, secret) = split_token(credentials).ok_or_else(unknown)?;
@@ -268,7 +271,7 @@ impl Registry {
         match &caller.agent {
             Some(agent) => Ok(Context::Agent(agent).key()?),
             None => Err(Refusal::invalid(
-                "no namespace: send X-Agent-ID or the X-Source-Task-Id of a known task, or name it as in /api/kv/_/{namespace}/{key}",
+                "no namespace: name one, as in /api/kv/_/{namespace}/{key}, or send X-Agent-ID or the X-Source-Task-Id of a known task",
             )),
         }
     }

@@ -93,6 +93,11 @@ impl Document {
     }
 }
 
+/// Writes an item of a list that is a text.
+pub(super) fn write_text(out: &mut Vec<u8>, text: impl AsRef<str>) {
+    write_json_string(out, text.as_ref());
+}
+
 /// The entry `{namespace, key, value, valueType, revision, expiresAt, createdAt, updatedAt}`.
 pub(super) fn entry(namespace: &str, entry: &Entry) -> Vec<u8> {
     let (value, encoding) = value(entry);
@@ -111,7 +116,7 @@ pub(super) fn entry(namespace: &str, entry: &Entry) -> Vec<u8> {
 }
 
 /// The value as JSON text, and how it is encoded where it is not itself.
-fn value(entry: &Entry) -> (Vec<u8>, Option<&'static str>) {
+pub(super) fn value(entry: &Entry) -> (Vec<u8>, Option<&'static str>) {
     let mut text = Vec::with_capacity(entry.value().len() + 16);
     if let (Kind::Bytes, Ok(Item::Bin(raw))) = (entry.kind(), Reader::new(entry.value(), 0).item()) {
         write_json_string(&mut text, &BASE64_STANDARD.encode(raw));

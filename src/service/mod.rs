@@ -1,4 +1,4 @@
-//! The service: one store opened to agents in any language, over REST.
+//! The service: one store opened to agents in any language, over REST and MCP.
 //!
 //! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
 //! doors decode, call and encode. [`Server`] runs all of it beside whatever else the process does.
@@ -12,6 +12,7 @@ pub mod context;
 mod headers;
 pub mod history;
 mod json;
+mod mcp;
 pub mod members;
 pub mod ops;
 mod problem;
@@ -22,4 +23,5 @@ mod route;
 mod server;
 mod snapshots;
 
-pub use server::{ServeOptions, Server};
+pub use mcp::stdio::{StdioOptions, serve_stdio};
+pub use server::{ServeOptions, Server, default_capabilities};

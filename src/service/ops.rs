@@ -56,7 +56,7 @@ pub enum Precondition {
 }
 
 /// What a list shows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Query {
     /// What the keys begin with.
     pub prefix: String,
@@ -66,6 +66,26 @@ pub struct Query {
     pub cursor: Option<String>,
     /// How many entries to pass over.
     pub offset: u64,
+}
+
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
+
+impl Query {
+    /// What a list shows, as its parameters say.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit outside 1 to 1000, and for a cursor beside an offset.
+    pub fn of(prefix: String, limit: Option<u64>, cursor: Option<String>, offset: Option<u64>) -> Result<Self> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Refusal::invalid(format!("\"limit\" must be a whole number from 1 to 1000, but is {limit}")));
+        }
+        match cursor.is_some() && offset.is_some() {
+            true => Err(Refusal::invalid("give either a cursor or an offset")),
+            false => Ok(Self { prefix, limit: limit as usize, cursor, offset: offset.unwrap_or(0) }),
+        }
+    }
 }
 
 /// A page of a list.
@@ -404,6 +424,16 @@ impl Keys {
             _ => Err(Refusal::invalid(format!("{name:?} must be above 0 and end within 2^53-1 ms, but is {seconds}"))),
         }
     }
+
+    /// What a claim writes, null without a value, and for how long.
+    ///
+    /// # Errors
+    /// `Invalid` where the time is missing or none, and for a value that is not of its type.
+    pub fn read_claim<'a>(&self, members: &Members<'a>) -> Result<(Value<'a>, Duration)> {
+        let seconds = self.duration(members, "seconds")?;
+        let seconds = seconds.ok_or_else(|| Refusal::invalid("\"seconds\" is missing: how long the claim holds"))?;
+        Ok((if members.raw("value").is_some() { read_value(members)? } else { null() }, seconds))
+    }
 }
 
 /// Namespaces of the integrations begin so, and no door shows them.
@@ -663,7 +693,7 @@ fn decode_cursor(cursor: Option<&str>) -> Result<Option<String>> {
 }
 
 /// The msgpack of null.
-pub fn null() -> Value<'static> {
+fn null() -> Value<'static> {
     let mut bytes = Vec::new();
     msgpack::write_nil(&mut bytes);
     Value::shared(Kind::Json, bytes)

@@ -1,4 +1,4 @@
-//! Refusals as `application/problem+json`.
+//! Refusals: what each door says of them, and how they look as `application/problem+json`.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -37,7 +37,7 @@ fn store_kind(error: &Error) -> (StatusCode, &'static str, &'static str) {
 }
 
 /// What a client is told: the store's own words, but nothing of files and servers behind it.
-fn detail(reason: &Reason) -> String {
+pub(super) fn detail(reason: &Reason) -> String {
     match reason {
         Reason::Store(Error::Corrupt { .. }) => "stored data is damaged; tell whoever runs the service".to_owned(),
         Reason::Store(Error::Unavailable { .. }) => {
@@ -47,17 +47,10 @@ fn detail(reason: &Reason) -> String {
     }
 }
 
-/// The response.
-pub(super) fn response(refusal: &Refusal) -> Response<Body> {
-    let (status, code, title) = kind(&refusal.reason);
-    let detail = detail(&refusal.reason);
-    let mut document = Document::object()
-        .text("type", "about:blank")
-        .text("title", title)
-        .number("status", status.as_u16())
-        .text("code", code)
-        .text("detail", &detail)
-        .text("error", &detail);
+/// Adds what a program reads of a refusal: its code, and what it concerns.
+pub(super) fn facts(document: Document, refusal: &Refusal) -> Document {
+    let (_, code, _) = kind(&refusal.reason);
+    let mut document = document.text("code", code);
     if let Reason::Store(Error::Conflict(conflict)) = &refusal.reason {
         document = document.number("revision", conflict.actual);
     }
@@ -67,7 +60,20 @@ pub(super) fn response(refusal: &Refusal) -> Response<Body> {
     if let Some(place) = refusal.operation {
         document = document.number("operation", place as u64);
     }
-    let mut response = Response::new(Body::from(document.finish()));
+    document
+}
+
+/// The response.
+pub(super) fn response(refusal: &Refusal) -> Response<Body> {
+    let (status, _, title) = kind(&refusal.reason);
+    let detail = detail(&refusal.reason);
+    let document = Document::object()
+        .text("type", "about:blank")
+        .text("title", title)
+        .number("status", status.as_u16())
+        .text("detail", &detail)
+        .text("error", &detail);
+    let mut response = Response::new(Body::from(facts(document, refusal).finish()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

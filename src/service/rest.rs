@@ -8,10 +8,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
 
 use super::administration::registry;
-use super::answer::{Answer, document, empty, entry_answer, not_modified};
+use super::answer::{Answer, document, empty, entry_answer, finished, not_modified};
 use super::app::App;
 use super::auth::Caller;
 use super::body;
@@ -19,8 +19,7 @@ use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::members::{Members, decode as decode_body};
-use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, null, read_value};
-use super::problem;
+use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
@@ -29,22 +28,17 @@ use crate::key::Namespace;
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
-const AGENT: HeaderName = HeaderName::from_static("x-agent-id");
-const TASK: HeaderName = HeaderName::from_static("x-source-task-id");
+pub(super) const AGENT: HeaderName = HeaderName::from_static("x-agent-id");
+pub(super) const TASK: HeaderName = HeaderName::from_static("x-source-task-id");
 
 const SMALL_BODY: usize = 64 * 1024;
 /// A full value in JSON, where each of its bytes may be an escape of six.
-const VALUE_BODY: usize = 6 * MAX_VALUE_BYTES + SMALL_BODY;
+pub(super) const VALUE_BODY: usize = 6 * MAX_VALUE_BYTES + SMALL_BODY;
 const BATCH_BODY: usize = 16 * 1024 * 1024;
 
 /// Answers a request.
 pub(super) async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
-    let answer = answer(app, request).await;
-    let mut response = answer.unwrap_or_else(|refusal| problem::response(&refusal));
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    finished(answer(app, request).await)
 }
 
 async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
@@ -192,10 +186,7 @@ fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, bod
         Verb::Claim => {
             let body = decode_body(body)?;
             let members = Members::of(&body)?;
-            let seconds = keys.duration(&members, "seconds")?;
-            let seconds =
-                seconds.ok_or_else(|| Refusal::invalid("\"seconds\" is missing: how long the claim holds"))?;
-            let value = if members.raw("value").is_some() { read_value(&members)? } else { null() };
+            let (value, seconds) = keys.read_claim(&members)?;
             let (claimed, entry) = keys.claim(address, &value, seconds)?;
             let claim = Document::object().flag("claimed", claimed);
             Ok(document(StatusCode::OK, claim.raw("entry", &json::entry(address.namespace, &entry))))

@@ -170,11 +170,8 @@ pub(super) fn decode(name: &str) -> Result<String> {
     }
 }
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
-
 /// What the query of a list says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct ListQuery {
     pub(super) query: Query,
     pub(super) keys_only: bool,
@@ -186,19 +183,15 @@ impl ListQuery {
     /// # Errors
     /// `Invalid` for a value that is none, and for a cursor beside an offset.
     pub(super) fn read(query: &str) -> Result<Self> {
-        let mut list = Self::default();
-        let mut has_offset = false;
-        list.query.limit = DEFAULT_LIMIT;
+        let (mut prefix, mut keys_only) = (String::new(), false);
+        let (mut limit, mut cursor, mut offset) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "prefix" => list.query.prefix = value.into_owned(),
-                "limit" => list.query.limit = limit(&value)?,
-                "cursor" => list.query.cursor = Some(value.into_owned()),
-                "offset" => {
-                    has_offset = true;
-                    list.query.offset = whole(&value).ok_or_else(|| bad("offset", "a whole number from 0 up"))?;
-                }
-                "keysOnly" => list.keys_only = flag("keysOnly", &value)?,
+                "prefix" => prefix = value.into_owned(),
+                "limit" => limit = Some(whole("limit", &value)?),
+                "cursor" => cursor = Some(value.into_owned()),
+                "offset" => offset = Some(whole("offset", &value)?),
+                "keysOnly" => keys_only = flag("keysOnly", &value)?,
                 "watch" if flag("watch", &value)? => {
                     return Err(
                         crate::error::Error::unsupported("watching is not there yet; list again instead").into()
@@ -207,16 +200,8 @@ impl ListQuery {
                 _ => {}
             }
         }
-        match has_offset && list.query.cursor.is_some() {
-            true => Err(Refusal::invalid("give either a cursor or an offset")),
-            false => Ok(list),
-        }
+        Ok(Self { query: Query::of(prefix, limit, cursor, offset)?, keys_only })
     }
-}
-
-fn limit(value: &str) -> Result<usize> {
-    let limit = whole(value).and_then(|limit| usize::try_from(limit).ok());
-    limit.filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| bad("limit", "a whole number from 1 to 1000"))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool> {
@@ -224,8 +209,9 @@ fn flag(name: &str, value: &str) -> Result<bool> {
 }
 
 /// A number of digits alone.
-fn whole(value: &str) -> Option<u64> {
-    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten()
+fn whole(name: &str, value: &str) -> Result<u64> {
+    let number = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
+    number.ok_or_else(|| bad(name, "a whole number from 0 up"))
 }
 
 fn bad(name: &str, wanted: &str) -> Refusal {

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,6 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::app::App;
 use super::auth::{Registry, new_operator_key};
+use super::mcp::{self, Mcp};
 use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
@@ -54,6 +56,8 @@ pub struct ServeOptions {
     pub api_key: Option<String>,
     /// The URL that clients use, where it is not the address.
     pub public_url: Option<String>,
+    /// What agents may use over MCP, where their own list does not narrow it: `kv` stands for the tools on keys.
+    pub capabilities: Vec<String>,
     /// Requests a second that are taken from each key or token; `None` = any number.
     pub rate_limit: Option<NonZeroU32>,
     /// What tells the time; the clock of the store.
@@ -63,11 +67,12 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, rate_limit, clock: _ } = self;
+        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, clock: _ } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
             .field("public_url", public_url)
+            .field("capabilities", capabilities)
             .field("rate_limit", rate_limit)
             .finish_non_exhaustive()
     }
@@ -80,10 +85,16 @@ impl Default for ServeOptions {
             port: 0,
             api_key: None,
             public_url: None,
+            capabilities: default_capabilities(),
             rate_limit: None,
             clock: Clock::system(),
         }
     }
+}
+
+/// What a server offers that is not told otherwise.
+pub fn default_capabilities() -> Vec<String> {
+    vec!["kv".to_owned(), "pages".to_owned()]
 }
 
 /// A running server. Dropping it stops it.
@@ -108,7 +119,11 @@ impl Server {
         let (listener, address) = listen(SocketAddr::new(options.host, options.port))?;
         let keys = Keys::new(store, options.clock.clone());
         let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
-        let app = App::new(keys, Registry::new(registry, &api_key, options.clock), address, public_host, rate);
+        let registry = Registry::new(registry, &api_key, options.clock);
+        let app = Arc::new(App::new(keys, registry, address, public_host, rate));
+        let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
+        let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
+        let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app));
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
@@ -119,7 +134,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
-                runtime.block_on(serve(listener, Arc::new(app), stopped));
+                runtime.block_on(serve(listener, router, stopped));
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })
             .map_err(no_thread)?;
@@ -200,9 +215,8 @@ fn listen(wanted: SocketAddr) -> crate::error::Result<(TcpListener, SocketAddr)>
     Ok((listener, address))
 }
 
-async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let router = Router::new().fallback(rest::handle).with_state(app);
     let (connections, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
         let accepted = tokio::select! {

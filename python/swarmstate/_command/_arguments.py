@@ -158,6 +158,12 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
 
+def _mcp(command: argparse.ArgumentParser) -> None:
+    _service_store(command)
+    command.add_argument("--agent", metavar="ID", help="the agent that calls")
+    command.add_argument("--task", metavar="ID", help="the task that it works on")
+
+
 def _service_store(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store", default="sqlite:///swarmstate.db", metavar="STORE", help="URL or path; %(default)s without it"
@@ -208,6 +214,7 @@ def _table(command: argparse.ArgumentParser, table: str, adds: str) -> argparse.
 
 _SERVICE_COMMANDS = [
     ("serve", "serve a store over HTTP", _serve),
+    ("mcp", "serve a store to one MCP client over stdin and stdout", _mcp),
     ("agents", "list, add or remove the agents that a service knows", _agents),
     ("tasks", "list, add or remove the tasks that a service knows", _tasks),
     ("tokens", "list, make or revoke the tokens of a service", _tokens),

@@ -42,6 +42,7 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 port=arguments.port,
                 api_key=key,
                 public_url=arguments.public_url,
+                capabilities=capabilities(),
                 rate_limit=arguments.rate_limit,
             ) as server:
                 _greet(store, arguments.public_url or server.url, shown)
@@ -50,6 +51,16 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 _let_signals_end_it()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def capabilities() -> list[str]:
+    """What agents may use over MCP.
+
+    Returns:
+        The names in SWARMSTATE_CAPABILITIES, which commas separate; `kv` and `pages` where it is not set.
+    """
+    names = os.environ.get("SWARMSTATE_CAPABILITIES", "kv,pages").split(",")
+    return [name.strip() for name in names if name.strip()]
 
 
 def _let_signals_end_it() -> None:
