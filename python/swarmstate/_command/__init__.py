@@ -1,7 +1,7 @@
 """The command `swarmstate`: a store on the command line.
 
-Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_mcp` or `_administration`, and here
-everything becomes an exit status and one line on stderr. What happens to state is the store's.
+Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_mcp` or `_administration`, and
+here everything becomes an exit status and one line on stderr. What happens to state is the store's.
 """
 
 import argparse
