@@ -13,6 +13,8 @@ mod headers;
 pub mod history;
 mod json;
 pub mod members;
+mod openapi;
+mod operations;
 pub mod ops;
 mod problem;
 mod rate;
