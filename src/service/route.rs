@@ -196,7 +196,9 @@ impl ListQuery {
                 "cursor" => list.query.cursor = Some(value.into_owned()),
                 "offset" => {
                     has_offset = true;
-                    list.query.offset = whole(&value).ok_or_else(|| bad("offset", "a whole number from 0 up"))?;
+                    list.query.offset = whole(&value)
+                        .filter(|offset| i64::try_from(*offset).is_ok())
+                        .ok_or_else(|| bad("offset", "a whole number from 0 up"))?;
                 }
                 "keysOnly" => list.keys_only = flag("keysOnly", &value)?,
                 "watch" if flag("watch", &value)? => {
