@@ -28,6 +28,16 @@ pub(super) fn document(status: StatusCode, document: Document) -> Answer {
     response
 }
 
+/// A text that is the same for everybody; no script runs in it.
+pub(super) fn fixed(kind: &'static str, text: &'static str) -> Answer {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
 /// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
     let mut response = Response::new(Body::empty());

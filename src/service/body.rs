@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 
 use super::app::App;
 use super::ops::too_large;
@@ -14,6 +14,9 @@ use super::refusal::{Reason, Refusal, Result};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long is waited for a body that nobody wants.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every body may take without asking for room, and the step in which more is asked for.
 const FREE: usize = 64 * 1024;
@@ -34,6 +37,15 @@ pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body, limit: usiz
         true => Ok(body),
         false => Err(Reason::MediaType.into()),
     }
+}
+
+/// Reads a small body that nobody wants, so that the connection can go on; tells whether it did.
+pub(super) async fn discard(body: Body) -> bool {
+    if body.size_hint().lower() > FREE as u64 {
+        return false;
+    }
+    let read = tokio::time::timeout(DISCARD_TIMEOUT, Limited::new(body, FREE).collect()).await;
+    matches!(read, Ok(Ok(_)))
 }
 
 async fn collect(app: &App, mut body: Body, limit: usize) -> Result<Vec<u8>> {

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 
 /// The longest name that a door takes, in characters.
-const MAX_NAME: usize = 512;
+pub(super) const MAX_NAME: usize = 512;
 
 /// Checks a namespace or a key that comes through a door; `what` begins the message.
 ///

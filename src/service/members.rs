@@ -31,7 +31,18 @@ pub fn decode(body: &[u8]) -> Result<Vec<u8>> {
 pub struct Members<'a>(Vec<(&'a str, &'a [u8])>);
 
 impl<'a> Members<'a> {
-    /// The members of `object`; nil has none.
+    /// The members of an object, or none where it is nil.
+    ///
+    /// # Errors
+    /// As [`Members::of`].
+    pub fn of_optional(object: &'a [u8]) -> Result<Self> {
+        match Reader::new(object, 0).item() {
+            Ok(Item::Nil) => Ok(Self(Vec::new())),
+            _ => Self::of(object),
+        }
+    }
+
+    /// The members of `object`.
     ///
     /// # Errors
     /// `Invalid` for another value, and for equal names.
@@ -39,7 +50,6 @@ impl<'a> Members<'a> {
         let mut reader = Reader::new(object, 0);
         let pairs = match reader.item().map_err(malformed)? {
             Item::Map(pairs) => pairs,
-            Item::Nil => 0,
             _ => return Err(Error::invalid("the body must be a JSON object")),
         };
         let (mut members, mut names) = (Vec::new(), HashSet::new());

@@ -14,6 +14,8 @@ pub mod history;
 mod json;
 mod mcp;
 pub mod members;
+mod openapi;
+mod operations;
 pub mod ops;
 mod problem;
 mod rate;

@@ -471,16 +471,18 @@ impl<'a> Step<'a> {
     pub fn read(keys: &Keys, members: &Members<'a>) -> Result<Self> {
         let key = members.required_text("key")?;
         super::context::check_name("key", key)?;
-        let if_revision = members.revision("ifRevision")?;
+        // What another operation has no use for must be right all the same.
+        let (if_revision, revision) = (members.revision("ifRevision")?, members.revision("revision")?);
+        let (by, expiry) = (members.integer("by")?.unwrap_or(1), keys.expiry(members)?);
+        value_type(members)?;
         Ok(match members.required_text("op")? {
             "check" => {
-                let revision = members.revision("revision")?;
                 let missing = || Refusal::invalid("a check needs \"revision\": the one to be at, or 0 for absent");
                 Self { key, if_revision: Some(revision.ok_or_else(missing)?), action: Action::Check }
             }
-            "set" => Self { key, if_revision, action: Action::Set(read_value(members)?, keys.expiry(members)?) },
+            "set" => Self { key, if_revision, action: Action::Set(read_value(members)?, expiry) },
             "delete" => Self { key, if_revision, action: Action::Delete },
-            "incr" => Self { key, if_revision: None, action: Action::Increment(members.integer("by")?.unwrap_or(1)) },
+            "incr" => Self { key, if_revision: None, action: Action::Increment(by) },
             other => {
                 return Err(Refusal::invalid(format!(
                     "there is no op {other:?}; there are check, set, delete and incr"
@@ -514,17 +516,27 @@ impl<'a> Plan<'a> {
 /// `Invalid` where the value is missing or not of the type.
 pub fn read_value<'a>(members: &Members<'a>) -> Result<Value<'a>> {
     let value = members.raw("value").ok_or_else(|| Refusal::invalid("\"value\" is missing"))?;
-    match members.text("valueType")?.unwrap_or("json") {
-        "json" => match msgpack::skip(value, 0) {
+    match value_type(members)? {
+        Kind::Json => match msgpack::skip(value, 0) {
             Ok(_) => Ok(Value::borrowed(Kind::Json, value)),
             Err(_) => Err(Refusal::invalid(format!("the value nests deeper than {MAX_DEPTH} levels"))),
         },
-        "string" if text(value).is_some() => Ok(Value::borrowed(Kind::String, value)),
-        "string" => Err(Refusal::invalid("the value of valueType string must be a JSON string")),
-        "integer" => match safe_integer(value).or_else(|| decimal(text(value)?)) {
+        Kind::String if text(value).is_some() => Ok(Value::borrowed(Kind::String, value)),
+        Kind::String => Err(Refusal::invalid("the value of valueType string must be a JSON string")),
+        Kind::Integer => match safe_integer(value).or_else(|| decimal(text(value)?)) {
             Some(integer) => Ok(Value::from(integer)),
             None => Err(Refusal::invalid("the value of valueType integer must be an integer within ±(2^53-1)")),
         },
+        Kind::Bytes => Err(Refusal::invalid("bytes are read here, but not written")),
+    }
+}
+
+/// The kind that `valueType` names, json without it.
+fn value_type(members: &Members<'_>) -> Result<Kind> {
+    match members.text("valueType")?.unwrap_or("json") {
+        "json" => Ok(Kind::Json),
+        "string" => Ok(Kind::String),
+        "integer" => Ok(Kind::Integer),
         other => Err(Refusal::invalid(format!("there is no valueType {other:?}; there are json, string and integer"))),
     }
 }

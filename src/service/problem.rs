@@ -87,9 +87,6 @@ pub(super) fn response(refusal: &Refusal) -> Response<Body> {
         Reason::Busy | Reason::Often => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Reason::Late(_) => {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         _ => {}
     }
     response

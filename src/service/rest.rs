@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use super::administration::registry;
-use super::answer::{Answer, document, empty, entry_answer, finished, not_modified};
+use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified};
 use super::app::App;
 use super::auth::Caller;
 use super::body;
@@ -19,7 +19,9 @@ use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::members::{Members, decode as decode_body};
+use super::openapi::{DOCUMENT, PAGE};
 use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
+use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
@@ -44,35 +46,57 @@ pub(super) async fn handle(State(app): State<Arc<App>>, request: Request<Body>) 
 async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     let (parts, body) = request.into_parts();
     app.check_host(&parts)?;
-    if let Some(answer) = health(&app, &parts).await? {
+    if let Some(answer) = open_to_all(&app, &parts).await? {
         return Ok(answer);
     }
     let waits = app.waits() || app.registry.waits();
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) {
+    if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
         // Without a body both halves are one piece of work.
         return app.run(waits, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
     let judged = app.run(app.registry.waits(), move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
-    let (ready, parts) = judged?;
-    let body = body::read(&app, &parts.headers, body, ready.body_limit()).await;
-    let body = body.map_err(|refusal| ready.told(refusal))?;
+    let (ready, parts) = match judged {
+        Ok(judged) => judged,
+        Err(refusal) => return Ok(refused_unread(&refusal, body).await),
+    };
+    let body = match body::read(&app, &parts.headers, body, ready.body_limit()).await {
+        Ok(body) => body,
+        Err(refusal) => return Ok(closing(problem::response(&ready.told(refusal)))),
+    };
     app.run(waits, move |app| ready.respond(app, &parts, &body)).await
 }
 
+/// The refusal of a request whose body nobody wants. Where the body is small the connection can go on behind it.
+async fn refused_unread(refusal: &Refusal, body: Body) -> Answer {
+    let response = problem::response(refusal);
+    if body::discard(body).await { response } else { closing(response) }
+}
+
+/// The response, told to be the last on its connection.
+fn closing(mut response: Answer) -> Answer {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// What needs no credentials.
-async fn health(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
+async fn open_to_all(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
     let path = parts.uri.path();
-    if path != "/healthz" && path != "/readyz" {
+    if !matches!(path, "/healthz" | "/readyz" | "/openapi.json" | "/docs") {
         return Ok(None);
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return Err(Reason::Method("GET, HEAD").into());
     }
-    if path == "/readyz" {
-        let not_ready = |_| Error::Unavailable { what: "the store does not answer".to_owned() };
-        let probe =
-            move |app: &App| Ok(app.keys.store().namespace(&Namespace::new("ready")?).map(drop).map_err(not_ready)?);
-        app.run(app.waits(), probe).await?;
+    match path {
+        "/openapi.json" => return Ok(Some(fixed("application/json", &DOCUMENT))),
+        "/docs" => return Ok(Some(fixed("text/html; charset=utf-8", &PAGE))),
+        "/readyz" => {
+            let not_ready = |_| Error::Unavailable { what: "the store does not answer".to_owned() };
+            let ready = Namespace::new("ready")?;
+            let probe = move |app: &App| Ok(app.keys.store().namespace(&ready).map(drop).map_err(not_ready)?);
+            app.run(app.waits(), probe).await?;
+        }
+        _ => {}
     }
     Ok(Some(document(StatusCode::OK, Document::object().text("status", "ok"))))
 }
@@ -178,8 +202,8 @@ fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, bod
             Ok(empty(StatusCode::NO_CONTENT))
         }
         Verb::Increment => {
-            let body = decode_body(if body.is_empty() { b"{}" } else { body })?;
-            let by = Members::of(&body)?.integer("by")?.unwrap_or(1);
+            let body = decode_body(if body.is_empty() { b"null" } else { body })?;
+            let by = Members::of_optional(&body)?.integer("by")?.unwrap_or(1);
             let entry = keys.increment(address, by, &precondition(headers)?)?;
             Ok(entry_answer(address.namespace, &entry))
         }

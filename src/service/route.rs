@@ -211,7 +211,7 @@ fn flag(name: &str, value: &str) -> Result<bool> {
 /// A number of digits alone.
 fn whole(name: &str, value: &str) -> Result<u64> {
     let number = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
-    number.ok_or_else(|| bad(name, "a whole number from 0 up"))
+    number.filter(|number: &u64| i64::try_from(*number).is_ok()).ok_or_else(|| bad(name, "a whole number from 0 up"))
 }
 
 fn bad(name: &str, wanted: &str) -> Refusal {

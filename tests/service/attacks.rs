@@ -169,3 +169,23 @@ fn options_show_no_key() {
 
     assert!(!format!("{options:?}").contains("secret"), "{options:?}");
 }
+
+#[test]
+fn a_connection_goes_on_after_a_refusal_that_left_a_small_body_unread() {
+    let service = Service::new();
+    let refused = format!("PUT /api/kv/_/n/k HTTP/1.1\r\n{HOST}Content-Length: 11\r\n\r\n{{\"value\":1}}");
+    let next = format!("GET /healthz HTTP/1.1\r\n{HOST}Connection: close\r\n\r\n");
+
+    let answers = service.raw(format!("{refused}{next}").as_bytes());
+
+    assert!(answers.starts_with("HTTP/1.1 401") && answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
+#[test]
+fn a_refusal_that_left_a_large_body_unread_ends_the_connection() {
+    let service = Service::new();
+
+    let answer = service.raw(format!("PUT /api/kv/_/n/k HTTP/1.1\r\n{HOST}Content-Length: 1000000\r\n\r\n").as_bytes());
+
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}

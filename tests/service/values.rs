@@ -118,6 +118,7 @@ fn a_known_member_that_is_null_or_wrong_is_refused_and_an_unknown_one_is_nothing
         r#"{"value":1,"expiresInSec":"60"}"#,
         r#"{"value":1,"expiresInSec":9007199254740991}"#,
         r#"{"valueType":"json"}"#,
+        "null",
         r#"[1]"#,
         r#""x""#,
     ];
