@@ -28,6 +28,7 @@ __all__ = [
     "loads",
     "open",
     "serve",
+    "serve_stdio",
 ]
 
 # What `set` takes. What lies inside is judged when it is set: a recursive alias would refuse every TypedDict, and

@@ -67,13 +67,13 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
 }
 
 /// The refusal of a request whose body nobody wants. Where the body is small the connection can go on behind it.
-async fn refused_unread(refusal: &Refusal, body: Body) -> Answer {
+pub(super) async fn refused_unread(refusal: &Refusal, body: Body) -> Answer {
     let response = problem::response(refusal);
     if body::discard(body).await { response } else { closing(response) }
 }
 
 /// The response, told to be the last on its connection.
-fn closing(mut response: Answer) -> Answer {
+pub(super) fn closing(mut response: Answer) -> Answer {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

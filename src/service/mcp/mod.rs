@@ -29,8 +29,9 @@ use super::app::App;
 use super::auth::Caller;
 use super::body;
 use super::headers::{bearer, single};
+use super::problem;
 use super::refusal::Result;
-use super::rest::{AGENT, TASK, VALUE_BODY};
+use super::rest::{AGENT, TASK, VALUE_BODY, closing, refused_unread};
 use message::{Arguments, split};
 use tools::{Tool, available};
 
@@ -124,10 +125,16 @@ impl Mcp {
         let (parts, body) = request.into_parts();
         self.app.check_host(&parts)?;
         let judged = self.app.run(self.app.registry.waits(), move |app| judge(app, parts)).await;
-        let (caller, task, mut parts) = judged?;
+        let (caller, task, mut parts) = match judged {
+            Ok(judged) => judged,
+            Err(refusal) => return Ok(refused_unread(&refusal, body).await),
+        };
         let mut envelope = Vec::new();
         if parts.method == Method::POST {
-            let body = body::read(&self.app, &parts.headers, body, VALUE_BODY).await?;
+            let body = match body::read(&self.app, &parts.headers, body, VALUE_BODY).await {
+                Ok(body) => body,
+                Err(refusal) => return Ok(closing(problem::response(&refusal))),
+            };
             let (rest, arguments) = split(&body)?;
             parts.extensions.insert(Call { caller, task, arguments });
             parts.headers.remove(header::CONTENT_LENGTH);
