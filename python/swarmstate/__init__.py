@@ -14,6 +14,7 @@ Example:
 from importlib.metadata import version as _version
 
 from swarmstate import context
+from swarmstate._client import Client, RemoteEntry
 from swarmstate._core import (
     Batch,
     Capabilities,
@@ -50,6 +51,7 @@ __version__ = _version("swarmstate")
 __all__ = [
     "Batch",
     "Capabilities",
+    "Client",
     "Clock",
     "ConflictError",
     "CorruptError",
@@ -59,6 +61,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "RedisStore",
+    "RemoteEntry",
     "Server",
     "Snapshot",
     "SqliteStore",
