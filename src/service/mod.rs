@@ -13,6 +13,7 @@ mod headers;
 pub mod history;
 mod json;
 pub mod members;
+mod metrics;
 mod openapi;
 mod operations;
 pub mod ops;

@@ -43,6 +43,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How long requests under way may take to finish once the server is stopped.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often counts are summed up.
+const SUMMED_EVERY: Duration = Duration::from_secs(5);
+
 /// How a store is served.
 #[derive(Clone)]
 pub struct ServeOptions {
@@ -202,6 +205,7 @@ fn listen(wanted: SocketAddr) -> crate::error::Result<(TcpListener, SocketAddr)>
 
 async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    tokio::spawn(sum_up(app.clone()));
     let router = Router::new().fallback(rest::handle).with_state(app);
     let (connections, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
@@ -227,6 +231,14 @@ async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receive
     }
     drop(listener);
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+}
+
+/// Sums up what is counted, as long as the runtime lives.
+async fn sum_up(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SUMMED_EVERY).await;
+        app.metrics.sum_up();
+    }
 }
 
 /// The next connection, once there is a place for it.
