@@ -28,11 +28,17 @@ pub(super) fn document(status: StatusCode, document: Document) -> Answer {
     response
 }
 
+/// A text of a type.
+pub(super) fn text(kind: &'static str, text: impl Into<Body>) -> Answer {
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
 /// A text that is the same for everybody; no script runs in it.
 pub(super) fn fixed(kind: &'static str, text: &'static str) -> Answer {
-    let mut response = Response::new(Body::from(text));
+    let mut response = self::text(kind, text);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response

@@ -11,6 +11,7 @@ use axum::http::uri::Authority;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
+use super::metrics::Metrics;
 use super::ops::Keys;
 use super::rate::Rate;
 use super::refusal::{Reason, Result};
@@ -27,6 +28,7 @@ pub(super) struct App {
     public_host: Option<String>,
     body_room: Semaphore,
     rate: Option<Rate>,
+    pub(super) metrics: Metrics,
 }
 
 impl App {
@@ -38,7 +40,15 @@ impl App {
         public_host: Option<String>,
         rate: Option<Rate>,
     ) -> Self {
-        Self { keys, registry, address, public_host, body_room: Semaphore::new(BODY_ROOM_KIB), rate }
+        Self {
+            keys,
+            registry,
+            address,
+            public_host,
+            body_room: Semaphore::new(BODY_ROOM_KIB),
+            rate,
+            metrics: Metrics::new(),
+        }
     }
 
     /// Counts a request of the caller.

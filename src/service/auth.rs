@@ -127,6 +127,11 @@ impl Identity {
     pub fn name(&self) -> &str {
         self.token.as_deref().unwrap_or("operator")
     }
+
+    /// Whether they are the operator's key.
+    pub fn is_operator(&self) -> bool {
+        self.token.is_none()
+    }
 }
 
 /// Who calls, as write rules and resolution see it.

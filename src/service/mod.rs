@@ -14,6 +14,7 @@ pub mod history;
 mod json;
 mod mcp;
 pub mod members;
+mod metrics;
 mod openapi;
 mod operations;
 pub mod ops;

@@ -4,6 +4,7 @@
 //! before its body is read, and a body is counted while it arrives.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
@@ -11,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use super::administration::registry;
-use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified};
+use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified, text};
 use super::app::App;
 use super::auth::Caller;
 use super::body;
@@ -40,7 +41,11 @@ const BATCH_BODY: usize = 16 * 1024 * 1024;
 
 /// Answers a request.
 pub(super) async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
-    finished(answer(app, request).await)
+    let started = Instant::now();
+    let operation = Route::of(request.method(), request.uri().path()).map_or("other", |route| route.name());
+    let response = finished(answer(app.clone(), request).await);
+    app.metrics.count(operation, response.status().as_u16(), started.elapsed());
+    response
 }
 
 async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
@@ -48,6 +53,9 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     app.check_host(&parts)?;
     if let Some(answer) = open_to_all(&app, &parts).await? {
         return Ok(answer);
+    }
+    if parts.uri.path() == "/metrics" {
+        return app.run(app.registry.waits(), move |app| metrics(app, &parts)).await;
     }
     let waits = app.waits() || app.registry.waits();
     if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
@@ -99,6 +107,17 @@ async fn open_to_all(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
         _ => {}
     }
     Ok(Some(document(StatusCode::OK, Document::object().text("status", "ok"))))
+}
+
+/// The counts, for the operator alone.
+fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
+    if !app.registry.authenticate(bearer(&parts.headers)?)?.is_operator() {
+        return Err(Refusal::forbidden("/metrics takes the operator's key"));
+    }
+    match parts.method {
+        Method::GET | Method::HEAD => Ok(text("text/plain; version=0.0.4", app.metrics.shown())),
+        _ => Err(Reason::Method("GET, HEAD").into()),
+    }
 }
 
 /// A request that was judged by all but its body.

@@ -88,6 +88,22 @@ impl Route {
         }
     }
 
+    /// What the operation is called where requests are counted.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Entry(_, _, Verb::Get) => "get",
+            Self::Entry(_, _, Verb::Put) => "put",
+            Self::Entry(_, _, Verb::Delete) => "delete",
+            Self::Entry(_, _, Verb::Increment) => "incr",
+            Self::Entry(_, _, Verb::Claim) => "claim",
+            Self::Entries(_, Collection::List) => "list",
+            Self::Entries(_, Collection::Batch) => "batch",
+            Self::Namespaces => "namespaces",
+            Self::Registry(..) => "registry",
+            Self::History(_) => "snapshots",
+        }
+    }
+
     fn entries(namespace: Option<&str>, method: &Method) -> Result<Self> {
         let collection = match (method, namespace) {
             (method, _) if is_read(method) => Collection::List,

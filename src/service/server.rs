@@ -45,6 +45,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How long requests under way may take to finish once the server is stopped.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often counts are summed up.
+const SUMMED_EVERY: Duration = Duration::from_secs(5);
+
 /// How a store is served.
 #[derive(Clone)]
 pub struct ServeOptions {
@@ -123,7 +126,7 @@ impl Server {
         let app = Arc::new(App::new(keys, registry, address, public_host, rate));
         let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
-        let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app));
+        let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
@@ -134,6 +137,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
+                runtime.spawn(sum_up(app));
                 runtime.block_on(serve(listener, router, stopped));
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })
@@ -241,6 +245,14 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
     }
     drop(listener);
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+}
+
+/// Sums up what is counted, as long as the runtime lives.
+async fn sum_up(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SUMMED_EVERY).await;
+        app.metrics.sum_up();
+    }
 }
 
 /// The next connection, once there is a place for it.

@@ -14,6 +14,7 @@ mod given;
 mod history;
 mod lists;
 mod load;
+mod metrics;
 mod openapi;
 mod recipes;
 mod refusals;
