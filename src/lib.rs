@@ -29,13 +29,15 @@
 //!
 //! # The house
 //! [`store`] holds the contract that every engine keeps, [`engine`] the engines, [`key`] and [`value`] what goes in and comes
-//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`] the
-//! threads of LangGraph as operations on any store.
+//! out, [`map`] the persistent map under the memory engine, [`msgpack`] what is known about the bytes, [`checkpoint`],
+//! [`items`] and [`cache`] LangGraph's threads, long-term memory and cache as operations on any store.
 
+pub mod cache;
 pub mod checkpoint;
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod items;
 pub mod key;
 pub mod map;
 pub mod msgpack;

@@ -37,6 +37,8 @@ const LADDER: &[(&str, u8)] = &[
     ("service/context.rs", 3),
     ("service/members.rs", 3),
     ("service/auth.rs", 4),
+    ("items/", 4),
+    ("cache.rs", 4),
     ("service/ops.rs", 5),
     ("service/pages.rs", 5),
     ("service/", 6),

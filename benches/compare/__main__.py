@@ -18,13 +18,16 @@ import growth
 import machine
 import memory
 import namesake
+import recall
 import savers
 import sqlite
 import weight
 from figures import Plan
 
 parser = argparse.ArgumentParser(prog="benches/compare", description=__doc__)
-parser.add_argument("part", nargs="?", choices=("memory", "sqlite", "savers"), help="what to compare; else all of it")
+parser.add_argument(
+    "part", nargs="?", choices=("memory", "sqlite", "savers", "recall"), help="what to compare; else all of it"
+)
 parser.add_argument("--quick", action="store_true", help="few rounds and no million entries; stores nothing")
 parser.add_argument("--namesake", default=".venv-namesake/bin/python", help="a Python that has the namesake installed")
 parser.add_argument("--folder", default="target", help="where files are made that are measured; it must be on a disk")
@@ -34,7 +37,7 @@ parser.add_argument("--date", default=time.strftime("%Y-%m-%d"), help="the date 
 def main() -> None:
     arguments = parser.parse_args()
     gc.disable()
-    parts = {"memory": compare_memory, "sqlite": compare_sqlite, "savers": compare_savers}
+    parts = {"memory": compare_memory, "sqlite": compare_sqlite, "savers": compare_savers, "recall": compare_recall}
     for part in [arguments.part] if arguments.part else parts:
         parts[part](arguments)
 
@@ -78,6 +81,16 @@ def compare_savers(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         rows = shown(savers.rows(plan, folder, arguments.namesake), figures.show, is_first=True)
     store("savers.json", arguments, facts, {"durability": "in memory, or as each row says", "rows": rows})
+
+
+def compare_recall(arguments: argparse.Namespace) -> None:
+    plan = recall.RecallPlan.quick() if arguments.quick else recall.RecallPlan.full()
+    facts = machine.facts(arguments.date) | machine.disk(Path(arguments.folder))
+    facts |= {name: version(name) for name in ("langgraph-checkpoint", "numpy")}
+    tell(facts)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        rows = shown(recall.rows(plan, folder), figures.show, is_first=True)
+    store("recall.json", arguments, facts, {"durability": "in memory, or normal in a file", "rows": rows})
 
 
 def tell(facts: dict[str, str]) -> None:

@@ -111,4 +111,5 @@ def main() -> None:
         print(rate(works[work], int(threads), int(count)), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

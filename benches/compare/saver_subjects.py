@@ -91,8 +91,8 @@ def large_puts(saver, count: int) -> Puts:
 class Writes:
     """Puts two writes of a task, over and over, on a checkpoint of its own round."""
 
-    def __init__(self, saver, count: int) -> None:
-        self.saver, self.count, self.thread = saver, count, Thread(saver)
+    def __init__(self, saver, count: int, written: object = "done") -> None:
+        self.saver, self.count, self.written, self.thread = saver, count, written, Thread(saver)
 
     def prepare(self) -> None:
         self.thread.put(SMALL, ["status"])
@@ -100,7 +100,7 @@ class Writes:
     def __call__(self) -> None:
         put_writes, config, path = self.saver.put_writes, self.thread.latest, "~__pregel_pull, node"
         for task in range(self.count):
-            put_writes(config, [("status", "done"), ("step", 4)], f"task {task}", path)
+            put_writes(config, [("status", self.written), ("step", 4)], f"task {task}", path)
 
 
 def gets(saver, count: int, values: dict) -> Callable[[], None]:

@@ -54,6 +54,7 @@ def memory_rows(plan: Plan, note: str) -> Iterator[Row]:
         "put_writes, small": (lambda saver: subjects.Writes(saver, COUNT), 1.2),
         "get_tuple, small": (lambda saver: subjects.gets(saver, COUNT, subjects.SMALL), 0.8),
         "put, one of ten 20 KB channels": (lambda saver: subjects.large_puts(saver, COUNT), 1.3),
+        "put_writes, one of 20 KB": (lambda saver: subjects.Writes(saver, COUNT, large["channel 0"]), 1.2),
         "get_tuple, ten 20 KB channels": (lambda saver: subjects.gets(saver, COUNT, large), 0.8),
     }
     for what, (work, aim) in works.items():

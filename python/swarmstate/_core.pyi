@@ -9,10 +9,12 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "Batch",
+    "Cache",
     "Capabilities",
     "Checkpoints",
     "Clock",
     "Entry",
+    "Items",
     "Outcome",
     "RedisStore",
     "Server",
@@ -68,6 +70,18 @@ _SavedCheckpoint: TypeAlias = tuple[
     dict[str, _Serialized],
     list[tuple[str, str, _Serialized]],
 ]
+
+_Labels: TypeAlias = tuple[str, ...]
+_Question: TypeAlias = (
+    tuple[Literal["get"], _Labels, str, bool]
+    | tuple[Literal["search"], _Labels, dict[str, Any] | None, int, int, bytes | None, bool]
+    | tuple[Literal["list"], list[tuple[Literal["prefix", "suffix"], _Labels]], int | None, int, int]
+)
+_Item: TypeAlias = tuple[_Labels, str, dict[str, Any], float, float, float | None]
+_Change: TypeAlias = tuple[_Labels, str, dict[str, Any] | None, float | None, list[bytes]]
+
+_Place: TypeAlias = tuple[_Labels, str]
+_Cached: TypeAlias = tuple[_Labels, str, _Serialized, float | None]
 
 @disjoint_base
 class Store:
@@ -415,7 +429,7 @@ class RedisStore(Store):
             "redis+cluster://host:port,host:port" and "rediss+cluster://...". What its query says goes before the
             keywords.
         prefix: What the names of all keys begin with. Stores with other prefixes on the same server are strangers.
-        timeout: Seconds that a call may take in all, connecting included; above 0, at most 600.
+        timeout: Seconds that each request of a call may take in all, connecting included; above 0, at most 600.
         max_history: The most snapshots that are left when this store takes one; None = unlimited.
         ca: A file with the certificates, in PEM, that TLS trusts, a str or a path; None = those of the system.
         clock: What tells the time; None = the system's clock, corrected by the server's. Tests pass a Clock and move
@@ -1328,4 +1342,88 @@ class Checkpoints:
 
         Raises:
             CorruptError: A record is not what was stored.
+        """
+
+@final
+class Items:
+    """LangGraph's long-term memory in a store.
+
+    What `SwarmStateStore` is made of.
+
+    Args:
+        store: The store that holds the items.
+    """
+
+    def __new__(cls, store: Store) -> Self: ...
+    def read(self, questions: list[_Question], /) -> list[Any]:
+        """Answer questions from one consistent cut.
+
+        Args:
+            questions: ("get", labels, key, refresh), ("search", labels, filter, limit, offset, vector, refresh) or
+                ("list", patterns, max depth, limit, offset), where a pattern is ("prefix" or "suffix", labels). A
+                vector is the bytes of an array of 32-bit floats.
+
+        Returns:
+            For each question: an item or None, a list of items, or a list of labels; an item is (labels, key, value,
+            created at, updated at, score), times in seconds since 1970.
+
+        Raises:
+            InvalidError: An operator of a filter does not exist, a number is negative, or a vector is of another length
+                than those of the items.
+            CorruptError: A record is not what was stored.
+        """
+    def write(self, changes: list[_Change], /) -> None:
+        """Carry out all changes or none; of several to one item the last counts.
+
+        Args:
+            changes: (labels, key, value, ttl in seconds, vectors as in `read`); a value of None removes the item.
+
+        Raises:
+            TypeError: A part of a value is not storable; the message names it.
+            ValueError: An int is out of range, or a value nests too deep or contains itself.
+            InvalidError: An address is above the limit, a ttl not above 0, or vectors differ in length.
+            TooLargeError: A value or the whole is above the limit of the store; nothing is written.
+        """
+    def sweep(self) -> None:
+        """Free the room of what has ended; it is gone for every read already."""
+
+@final
+class Cache:
+    """LangGraph's cache in a store.
+
+    What `SwarmStateCache` is made of; values are serialized already, as (form, bytes).
+
+    Args:
+        store: The store that holds it.
+    """
+
+    def __new__(cls, store: Store) -> Self: ...
+    def get(self, places: list[_Place], /) -> list[_Serialized | None]:
+        """Read what is cached.
+
+        Args:
+            places: (labels, key).
+
+        Returns:
+            For each place what is cached there, or None.
+
+        Raises:
+            InvalidError: A place is above the limit of a name.
+            CorruptError: A record is not what was stored.
+        """
+    def set(self, values: list[_Cached], /) -> None:
+        """Cache values, in the place of what is there.
+
+        Args:
+            values: (labels, key, value, ttl in seconds); None = until it is cleared, 0 or less = it is gone at once.
+
+        Raises:
+            InvalidError: A place is above the limit of a name, or a ttl not finite; nothing is written.
+            TooLargeError: A value is above the limit of the store.
+        """
+    def clear(self, namespaces: list[_Labels] | None, /) -> None:
+        """Remove what is cached.
+
+        Args:
+            namespaces: Labels, each for just that namespace; None = everything.
         """

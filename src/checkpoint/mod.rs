@@ -190,7 +190,8 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn history(&self, place: Place<'_>, checkpoint_id: Option<&str>, channels: &[&str]) -> Result<History> {
-        History::read(&*self.store.view()?, place, checkpoint_id, channels, Trust::of(&*self.store))
+        let view = self.store.view_of(&layout::thread(place.thread_id)?)?;
+        History::read(&*view, place, checkpoint_id, channels, Trust::of(&*self.store))
     }
 
     /// Lists checkpoints, newest id first, as they stand now: what is written later does not show.
@@ -201,7 +202,11 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn list(&self, query: &Query<'_>) -> Result<Listing> {
-        Listing::open(self.store.view()?, Trust::of(&*self.store), query)
+        let view = match query.thread_id {
+            Some(thread_id) => self.store.view_of(&layout::thread(thread_id)?)?,
+            None => self.store.view()?,
+        };
+        Listing::open(view, Trust::of(&*self.store), query)
     }
 
     /// Lists threads in the order of their ids' bytes, without reading a checkpoint.
@@ -223,7 +228,8 @@ impl Threads {
     /// # Errors
     /// As [`Threads::get`].
     pub fn usage(&self, thread_id: &str) -> Result<ThreadUsage> {
-        overview::usage(&*self.store.view()?, &Thread::new(&*self.store, thread_id)?)
+        let thread = Thread::new(&*self.store, thread_id)?;
+        overview::usage(&*self.store.view_of(&thread.namespace)?, &thread)
     }
 
     /// Removes what is left of all threads whose time is over, and tells how many those were.

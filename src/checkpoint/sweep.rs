@@ -36,7 +36,7 @@ pub(super) fn sweep(thread: &Thread<'_>, choose: &Choice<'_>) -> Result<()> {
 }
 
 fn attempt(thread: &Thread<'_>, choose: &Choice<'_>) -> Result<()> {
-    let view = thread.store.view()?;
+    let view = thread.store.view_of(&thread.namespace)?;
     let Some(mut head) = thread.head(&*view)? else { return thread.remove_remains().map(drop) };
     let census = Census::take(&*view, thread)?;
     let Some(kept) = choose(&census)? else { return Ok(()) };

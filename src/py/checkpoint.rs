@@ -12,13 +12,12 @@ use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::argument::{self, Argument};
 use super::error::{OrRaise, to_py};
-use super::store::PyStore;
+use super::store::{PyStore, run_whole};
 use crate::checkpoint::{
     ChannelHistory, ChannelValue, Contents, Found, Listing, NewCheckpoint, NewWrite, Origin, Place, Query, Retention,
     Saved, Stored, Task, ThreadInfo, Threads, Typed, Version, Wanted, Write,
 };
 use crate::error::{Error, Result};
-use crate::waiting::Waiting;
 
 /// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
 const MOST_BYTES_ATTACHED: usize = 256 * 1024;
@@ -43,18 +42,13 @@ pub(crate) struct PyThreads {
 
 impl PyThreads {
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
-        run(py, self.waits, || work(&self.threads))
+        run_whole(py, self.waits, || work(&self.threads))
     }
 
     /// Runs an operation that goes through a whole thread, or more.
     fn run_long<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
-        run(py, true, || work(&self.threads))
+        run_whole(py, true, || work(&self.threads))
     }
-}
-
-/// Runs one whole operation, without the interpreter's lock where it waits or takes long.
-fn run<R: Send>(py: Python<'_>, is_long: bool, work: impl FnOnce() -> Result<R> + Send) -> PyResult<R> {
-    if is_long { py.detach(work) } else { work() }.or_raise()
 }
 
 #[pymethods]
@@ -70,9 +64,7 @@ impl PyThreads {
             ttl: ttl.map(|ttl| argument::seconds("ttl", ttl)).transpose()?,
             keep_last: keep_last.map(at_least_one).transpose()?,
         };
-        let engine = store.engine();
-        let waits = engine.capabilities().waits;
-        let engine = if waits { engine.with_waiting(Waiting::plainly()) } else { engine.clone() };
+        let (engine, waits) = store.whole_engine();
         Ok(Self { waits, threads: Threads::with_retention(engine, retention) })
     }
 
@@ -127,7 +119,7 @@ impl PyThreads {
         };
         let bytes: usize = new.values.iter().filter_map(|value| Some(value.value?.bytes.len())).sum();
         let is_long = self.waits || bytes > MOST_BYTES_ATTACHED;
-        run(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
+        run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
     }
 
     /// Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -369,7 +361,7 @@ impl PyCheckpoints {
     /// Raises:
     ///     CorruptError: A record is not what was stored.
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.current = run(py, self.waits, || self.listing.next())?;
+        self.current = run_whole(py, self.waits, || self.listing.next())?;
         let Some(found) = &self.current else { return Ok(None) };
         let metadata = serialized(py, found.metadata().or_raise()?)?;
         (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
@@ -384,7 +376,7 @@ impl PyCheckpoints {
     ///     CorruptError: A record is not what was stored.
     fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(found) = &self.current else { return Ok(None) };
-        to_tuple(py, &run(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
+        to_tuple(py, &run_whole(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
     }
 }
 

@@ -6,6 +6,7 @@
 mod argument;
 mod batch;
 mod bytes;
+mod cache;
 mod capabilities;
 mod checkpoint;
 mod clock;
@@ -13,6 +14,7 @@ mod codec;
 mod entry;
 mod error;
 mod fault;
+mod items;
 mod open;
 mod redis;
 mod service;
@@ -38,6 +40,8 @@ mod _core {
     #[pymodule_export]
     use super::bytes::{dumps, loads};
     #[pymodule_export]
+    use super::cache::PyCache;
+    #[pymodule_export]
     use super::capabilities::PyCapabilities;
     #[pymodule_export]
     use super::checkpoint::{PyCheckpoints, PyThreads};
@@ -45,6 +49,8 @@ mod _core {
     use super::clock::PyClock;
     #[pymodule_export]
     use super::entry::PyEntry;
+    #[pymodule_export]
+    use super::items::PyItems;
     #[pymodule_export]
     use super::open::{copy, open};
     #[pymodule_export]

@@ -24,7 +24,7 @@ use crate::store::Store;
 ///         "redis+cluster://host:port,host:port" and "rediss+cluster://...". What its query says goes before the
 ///         keywords.
 ///     prefix: What the names of all keys begin with. Stores with other prefixes on the same server are strangers.
-///     timeout: Seconds that a call may take in all, connecting included; above 0, at most 600.
+///     timeout: Seconds that each request of a call may take in all, connecting included; above 0, at most 600.
 ///     max_history: The most snapshots that are left when this store takes one; None = unlimited.
 ///     ca: A file with the certificates, in PEM, that TLS trusts, a str or a path; None = those of the system.
 ///     clock: What tells the time; None = the system's clock, corrected by the server's. Tests pass a Clock and move

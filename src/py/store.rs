@@ -14,10 +14,11 @@ use super::open::reader;
 use super::snapshot::{self, PySnapshot};
 use super::{clock, codec, detaching};
 use crate::engine::memory::{Memory, MemoryOptions};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::msgpack::{self, Lead};
 use crate::store::{Batch, Capabilities, Condition, Operation, Outcome, Range, Reader, Store, merge_diff};
 use crate::value::{Kind, Value};
+use crate::waiting::Waiting;
 
 /// A namespaced store of msgpack values, in this process' memory.
 ///
@@ -49,6 +50,14 @@ impl PyStore {
     /// The engine, for calls from attached threads: it detaches by itself where it waits.
     pub(crate) fn engine(&self) -> &Arc<dyn Store> {
         &self.0
+    }
+
+    /// The engine for what runs by [`run_whole`], and whether it waits: then it is a handle that waits plainly.
+    pub(crate) fn whole_engine(&self) -> (Arc<dyn Store>, bool) {
+        match self.0.capabilities().waits {
+            true => (self.0.with_waiting(Waiting::plainly()), true),
+            false => (self.0.clone(), false),
+        }
     }
 
     fn reader(&self) -> &dyn Reader {
@@ -561,6 +570,15 @@ impl<'py> Rows<'py> {
         }
         Ok(Self(rows))
     }
+}
+
+/// Runs one whole operation, without the interpreter's lock where it waits or takes long.
+pub(super) fn run_whole<R: Send>(
+    py: Python<'_>,
+    is_long: bool,
+    work: impl FnOnce() -> Result<R> + Send,
+) -> PyResult<R> {
+    if is_long { py.detach(work) } else { work() }.or_raise()
 }
 
 /// Encodes a value and hands it on; a large one is copied once, into memory that the store may keep.

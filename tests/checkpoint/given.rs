@@ -2,17 +2,34 @@
 
 use std::sync::Arc;
 
-use swarmstate::Memory;
+use swarmstate::Store;
 use swarmstate::checkpoint::{
     ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Place, Query, Saved, Task, Threads, Typed, Version,
 };
 
+use crate::engines::Engine;
+
+/// The engines.
+const ENGINES: &[fn() -> Engine] = &[
+    Engine::memory,
+    #[cfg(feature = "sqlite")]
+    Engine::sqlite,
+    #[cfg(feature = "redis")]
+    Engine::redis,
+    #[cfg(feature = "redis")]
+    Engine::redis_cluster,
+];
+
 pub(crate) const ROOT: Place<'static> = Place { thread_id: "thread", checkpoint_ns: "" };
 pub(crate) const TASK: Task<'static> = Task { id: "task", path: "" };
 
-pub(crate) fn threads() -> (Arc<Memory>, Threads) {
-    let store = Arc::new(Memory::new());
-    (store.clone(), Threads::new(store))
+/// Runs a case on an empty store of every engine.
+pub(crate) fn on_every_engine(case: impl Fn(&Arc<dyn Store>, Threads)) {
+    for engine in ENGINES {
+        let engine = engine();
+        let store = engine.store();
+        case(&store, Threads::new(store.clone()));
+    }
 }
 
 pub(crate) fn typed(bytes: &[u8]) -> Typed<'_> {

@@ -3,105 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use swarmstate::checkpoint::{Origin, Query, Task, Threads, Version};
-use swarmstate::store::{NamespaceInfo, Range, Reader, Usage};
-use swarmstate::waiting::Waiting;
-use swarmstate::{
-    Batch, Capabilities, Condition, Entry, Error, Key, Namespace, Operation, Outcome, Result, Snapshot, SnapshotId,
-    Store,
-};
+use swarmstate::checkpoint::{Origin, Query, Retention, Task, Threads, Version};
+use swarmstate::{Error, Result, Store};
 
-use crate::engines::{ENGINES, Fresh};
-use crate::given::{ROOT, checkpoint, read, values, write};
+use crate::engines::Engine;
+use crate::given::{ROOT, checkpoint, ids, read, values, write};
 use crate::marks::{keys, named_chunks};
-
-type Action = dyn Fn(&dyn Store, &Threads) + Sync;
-
-/// A store that lets something else happen right before one of the calls to it.
-struct Meeting {
-    store: Arc<dyn Store>,
-    calls: AtomicUsize,
-    /// Before which call.
-    at: AtomicUsize,
-    intruder: &'static Action,
-}
-
-impl Meeting {
-    fn meet(&self) -> &dyn Store {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == self.at.load(Ordering::SeqCst) {
-            (self.intruder)(&*self.store, &Threads::new(self.store.clone()));
-        }
-        &*self.store
-    }
-}
-
-impl Reader for Meeting {
-    fn get(&self, namespace: &Namespace<'_>, key: &Key<'_>) -> Result<Option<Entry>> {
-        self.meet().get(namespace, key)
-    }
-    fn get_many(&self, pairs: &[(Namespace<'_>, Key<'_>)]) -> Result<Vec<Option<Entry>>> {
-        self.meet().get_many(pairs)
-    }
-    fn entries(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<Entry>> {
-        self.meet().entries(namespace, range)
-    }
-    fn keys(&self, namespace: &Namespace<'_>, range: &Range<'_>) -> Result<Vec<String>> {
-        self.meet().keys(namespace, range)
-    }
-    fn namespaces(&self, range: &Range<'_>) -> Result<Vec<String>> {
-        self.meet().namespaces(range)
-    }
-    fn namespace(&self, namespace: &Namespace<'_>) -> Result<Option<NamespaceInfo>> {
-        self.meet().namespace(namespace)
-    }
-    fn usage(&self) -> Result<Usage> {
-        self.meet().usage()
-    }
-}
-
-impl Store for Meeting {
-    fn capabilities(&self) -> &Capabilities {
-        self.store.capabilities()
-    }
-    fn write(&self, batch: &Batch<'_>) -> Result<Vec<Outcome>> {
-        self.meet().write(batch)
-    }
-    fn apply(&self, operation: Operation<'_>, condition: Option<Condition<'_>>) -> Result<Outcome> {
-        self.meet().apply(operation, condition)
-    }
-    fn clear(&self) -> Result<()> {
-        self.meet().clear()
-    }
-    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-        self.meet().snapshot()
-    }
-    fn view(&self) -> Result<Arc<dyn Reader>> {
-        self.meet().view()
-    }
-    fn restore(&self, snapshot: &dyn Snapshot) -> Result<()> {
-        self.meet().restore(snapshot)
-    }
-    fn history(&self) -> Result<Vec<Arc<dyn Snapshot>>> {
-        self.meet().history()
-    }
-    fn snapshot_by_id(&self, id: SnapshotId) -> Result<Arc<dyn Snapshot>> {
-        self.meet().snapshot_by_id(id)
-    }
-    fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {
-        self.meet().drop_snapshot(id)
-    }
-    fn compact(&self) -> Result<()> {
-        self.meet().compact()
-    }
-    fn close(&self) -> Result<()> {
-        self.meet().close()
-    }
-    fn with_waiting(&self, waiting: Waiting) -> Arc<dyn Store> {
-        self.store.with_waiting(waiting)
-    }
-}
+use crate::meeting::{Action, Meeting};
 
 /// What the channel holds at a checkpoint: a long value that each one lengthens, and a short one from 100 on.
 fn value(number: usize) -> Vec<u8> {
@@ -129,6 +40,12 @@ fn happens(result: Result<()>) {
     result.expect("nobody is in its way");
 }
 
+/// Goes back to one of the snapshots that the thread began with.
+fn restore(store: &dyn Store, number: usize) {
+    let taken = store.history().expect("it can be read");
+    happens(store.restore(&*taken[number]));
+}
+
 const OPERATIONS: &[fn(&Threads) -> Result<()>] = &[
     |threads| put(threads, 8, 5),
     |threads| put(threads, 5, 4),
@@ -147,11 +64,11 @@ const INTRUDERS: &[&Action] = &[
     &|_, threads| happens(threads.prune("thread", 2)),
     &|_, threads| happens(threads.delete_runs(&["odd"])),
     &|_, threads| happens(threads.delete("thread")),
-    &|store, _| happens(store.restore(&*store.snapshot_by_id(1).expect("it was taken"))),
+    &|store, _| restore(store, 0),
     &|store, threads| {
         happens(threads.prune("thread", 1));
         happens(put(threads, 9, 5));
-        happens(store.restore(&*store.snapshot_by_id(2).expect("it was taken")));
+        restore(store, 1);
     },
     &|_, threads| {
         happens(threads.delete("thread"));
@@ -172,8 +89,7 @@ fn begin(store: &dyn Store, threads: &Threads) {
 
 /// A saver that has put the thread, and remembers what it put, and the store that lets the intruder in before its call `at`.
 fn meeting(store: &Arc<dyn Store>, at: usize, intruder: &'static Action) -> (Threads, Arc<Meeting>) {
-    let (calls, never) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let meeting = Arc::new(Meeting { store: store.clone(), calls, at: never, intruder });
+    let meeting = Arc::new(Meeting::new(store.clone(), intruder));
     let threads = Threads::new(meeting.clone());
     begin(&**store, &threads);
     meeting.at.store(meeting.calls.load(Ordering::SeqCst) + at, Ordering::SeqCst);
@@ -195,38 +111,32 @@ fn assert_whole(store: &Arc<dyn Store>, thread_id: &str) {
 }
 
 /// Runs the operation with the intruder before its call `at`; `false` when it makes fewer calls.
-fn met(fresh: fn() -> Fresh, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
-    let fresh = fresh();
-    let store = fresh.store.clone();
-    let (threads, meeting) = meeting(&store, at, intruder);
+fn met(store: &Arc<dyn Store>, operation: fn(&Threads) -> Result<()>, intruder: &'static Action, at: usize) -> bool {
+    let (threads, meeting) = meeting(store, at, intruder);
 
     let result = operation(&threads);
 
     assert!(matches!(result, Ok(()) | Err(Error::Conflict(_))), "{result:?}");
-    assert_whole(&store, "thread");
-    assert_whole(&store, "copy");
+    assert_whole(store, "thread");
+    assert_whole(store, "copy");
     happens(Threads::new(store.clone()).prune("thread", 1));
-    assert_eq!(keys(&*store, "thread", "chunk:"), named_chunks(&*store, "thread"));
+    assert_eq!(keys(&**store, "thread", "chunk:"), named_chunks(&**store, "thread"));
     meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst)
 }
 
-#[test]
-fn no_meeting_of_two_operations_loses_a_byte() {
-    for fresh in ENGINES {
-        for operation in OPERATIONS {
-            for intruder in INTRUDERS {
-                let met_at = (0..).take_while(|at| met(*fresh, *operation, *intruder, *at)).count();
-                assert!((1..200).contains(&met_at), "they met at {met_at} calls");
-            }
+fn no_meeting_of_two_operations_loses_a_byte(engine: &Engine) {
+    for operation in OPERATIONS {
+        for intruder in INTRUDERS {
+            let met_at = (0..).take_while(|at| met(&engine.store(), *operation, *intruder, *at)).count();
+            assert!((1..200).contains(&met_at), "they met at {met_at} calls");
         }
     }
 }
 
-#[test]
-fn a_put_that_meets_a_sweep_is_there_afterwards() {
+fn a_put_that_meets_a_sweep_is_there_afterwards(engine: &Engine) {
     let intruder: &'static Action = &|_, threads| happens(threads.prune("thread", 1));
-    for (fresh, at) in ENGINES.iter().flat_map(|fresh| (0..10).map(move |at| (fresh(), at))) {
-        let store = fresh.store.clone();
+    for at in 0..10 {
+        let store = engine.store();
         let (threads, _) = meeting(&store, at, intruder);
 
         put(&threads, 8, 4).expect("it is put");
@@ -235,3 +145,58 @@ fn a_put_that_meets_a_sweep_is_there_afterwards() {
         assert_eq!(values(&saved.contents().expect("it is whole")), [("a", value(8))]);
     }
 }
+
+fn puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else(engine: &Engine) {
+    let intruder: &'static Action = &|_, threads| happens(put(threads, 9, 5));
+    let retention = Retention { ttl: Some(Duration::from_secs(60)), ..Retention::default() };
+    let mut met_at = 0;
+    for at in 0..10 {
+        let store = engine.store();
+        let (threads, meeting) = meeting(&store, at, intruder);
+        happens(put(&Threads::with_retention(store.clone(), retention), 6, 5));
+        engine.pass(60_000);
+
+        happens(put(&threads, 8, 5));
+
+        let has_met = meeting.calls.load(Ordering::SeqCst) > meeting.at.load(Ordering::SeqCst);
+        met_at += usize::from(has_met);
+        let found: Vec<String> =
+            ids(&Threads::new(store.clone()), Query::default()).into_iter().map(|(_, _, id)| id).collect();
+        assert_eq!(found, if has_met { vec!["009", "008"] } else { vec!["008"] });
+        assert_whole(&store, "thread");
+        assert_eq!(keys(&*store, "thread", "channel:").len(), found.len());
+    }
+    assert!((3..10).contains(&met_at), "they met at {met_at} calls");
+}
+
+/// Each engine runs each case as a test of its own.
+macro_rules! on {
+    ($engine:ident) => {
+        mod $engine {
+            use crate::engines::Engine;
+
+            #[test]
+            fn no_meeting_of_two_operations_loses_a_byte() {
+                super::no_meeting_of_two_operations_loses_a_byte(&Engine::$engine());
+            }
+
+            #[test]
+            fn a_put_that_meets_a_sweep_is_there_afterwards() {
+                super::a_put_that_meets_a_sweep_is_there_afterwards(&Engine::$engine());
+            }
+
+            #[test]
+            fn puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else() {
+                super::puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else(&Engine::$engine());
+            }
+        }
+    };
+}
+
+on!(memory);
+#[cfg(feature = "redis")]
+on!(redis);
+#[cfg(feature = "redis")]
+on!(redis_cluster);
+#[cfg(feature = "sqlite")]
+on!(sqlite);

@@ -1,10 +1,11 @@
-//! A way to a server that fails as networks do: it falls silent, or cuts off an answer.
+//! A way to a server that fails as networks do: it falls silent, delays, or breaks off.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// What the proxy does with what comes.
 #[derive(Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) enum Mode {
     CutOneAnswer = 2,
     /// Passes a number of answers on, then ends every connection and takes no other.
     Spend = 3,
+    /// Passes everything on in halves with a pause between them, and now and then ends the connection after the first half.
+    Falter = 4,
 }
 
 /// A proxy in front of a server, on a port of its own.
@@ -30,6 +33,10 @@ struct State {
     mode: AtomicU8,
     budget: AtomicI64,
     server: AtomicU16,
+    /// While it falters: of so many pieces one is broken off; how many came, and how many were broken off.
+    every: AtomicU64,
+    pieces: AtomicU64,
+    breaks: AtomicU64,
 }
 
 impl Proxy {
@@ -67,6 +74,17 @@ impl Proxy {
         self.state.budget.load(Ordering::SeqCst)
     }
 
+    /// Delays every piece from now on, and breaks off one of so many.
+    pub(crate) fn falter_every(&self, pieces: u64) {
+        self.state.every.store(pieces, Ordering::SeqCst);
+        self.set(Mode::Falter);
+    }
+
+    /// How often a connection was broken off in the middle of a piece.
+    pub(crate) fn breaks(&self) -> u64 {
+        self.state.breaks.load(Ordering::SeqCst)
+    }
+
     /// Passes `answers` more answers on, and nothing after.
     pub(crate) fn spend(&self, answers: i64) {
         self.state.budget.store(answers, Ordering::SeqCst);
@@ -86,8 +104,10 @@ impl State {
         }
         let (from_client, to_server) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
         let state = self.clone();
-        let requests = thread::spawn(move || pass(from_client, to_server, || !state.is(Mode::Silent)));
-        pass(server.try_clone().expect("a handle"), client.try_clone().expect("a handle"), || self.may_answer(&client));
+        let requests = thread::spawn(move || state.pass(from_client, to_server, || !state.is(Mode::Silent)));
+        self.pass(server.try_clone().expect("a handle"), client.try_clone().expect("a handle"), || {
+            self.may_answer(&client)
+        });
         for side in [client, server] {
             let _ = side.shutdown(Shutdown::Both);
         }
@@ -110,15 +130,32 @@ impl State {
         }
         !is_cut
     }
-}
 
-/// Passes on what comes, as long as it comes; what may not pass is swallowed.
-fn pass(mut from: TcpStream, mut to: TcpStream, may_pass: impl Fn() -> bool) {
-    let mut room = vec![0; 65_536];
-    while let Ok(length @ 1..) = from.read(&mut room) {
-        if may_pass() && to.write_all(&room[..length]).is_err() {
-            return;
+    /// Passes on what comes, as long as it comes; what may not pass is swallowed.
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, may_pass: impl Fn() -> bool) {
+        let mut room = vec![0; 65_536];
+        while let Ok(length @ 1..) = from.read(&mut room) {
+            if may_pass() && !self.forward(&mut to, &room[..length]) {
+                let _ = from.shutdown(Shutdown::Both);
+                break;
+            }
         }
+        let _ = to.shutdown(Shutdown::Write);
     }
-    let _ = to.shutdown(Shutdown::Write);
+
+    /// Passes a piece on; `false` where the connection ends with it.
+    fn forward(&self, to: &mut TcpStream, piece: &[u8]) -> bool {
+        if !self.is(Mode::Falter) {
+            return to.write_all(piece).is_ok();
+        }
+        let (first, second) = piece.split_at(piece.len() / 2);
+        let is_passed = to.write_all(first).is_ok();
+        thread::sleep(Duration::from_millis(1));
+        let number = self.pieces.fetch_add(1, Ordering::SeqCst) + 1;
+        if number.is_multiple_of(self.every.load(Ordering::SeqCst)) {
+            self.breaks.fetch_add(1, Ordering::SeqCst);
+            return false;
+        }
+        is_passed && to.write_all(second).is_ok()
+    }
 }

@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -204,7 +204,8 @@ pub(crate) fn command(port: u16, words: &[&str]) -> String {
     try_command(port, words).expect("the server answers")
 }
 
-fn try_command(port: u16, words: &[&str]) -> Option<String> {
+/// The same; `None` where no server answers.
+pub(crate) fn try_command(port: u16, words: &[&str]) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let mut request = format!("*{}\r\n", words.len());
@@ -219,9 +220,18 @@ fn try_command(port: u16, words: &[&str]) -> Option<String> {
     Some(answer.strip_suffix("+OK\r\n").unwrap_or(&answer).to_owned())
 }
 
-/// A port that was free a moment ago; low enough that nothing else is likely to be given it.
+/// A port that was free a moment ago, below those that the system gives to connections, which could take it before the server does.
+/// Each process begins at a place of its own.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).expect("a port is free").port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let begin = std::process::id().wrapping_mul(7_919).wrapping_add(since.subsec_micros());
+    let mut look = || {
+        let next = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed).into());
+        let port = u16::try_from(20_000 + next % 12_000).expect("below 32,000");
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    };
+    std::iter::repeat_with(&mut look).flatten().next().expect("it looks until one is free")
 }
 
 fn fresh_folder(end: &End) -> PathBuf {
@@ -234,7 +244,8 @@ fn fresh_folder(end: &End) -> PathBuf {
     folder
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Looks until there is something to see.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look() {

@@ -16,19 +16,20 @@ import swarmstate as ss
 hypothesis.settings.register_profile("swarmstate", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("swarmstate")
 
+DEADLOCK_SECONDS = 60
+
 # How each engine makes an empty store from a directory of its own and the options of its constructor. An engine joins
 # every test that asks for `store` by one line here.
 ENGINES: dict[str, Callable[..., ss.Store]] = {
     "memory": lambda directory, **options: ss.Store(**options),
-    "redis": lambda directory, **options: ss.RedisStore(servers.single(), prefix=servers.fresh_prefix(), **options),
+    "redis": lambda directory, **options: ss.RedisStore(
+        servers.single(), prefix=servers.fresh_prefix(), timeout=DEADLOCK_SECONDS, **options
+    ),
     "redis-cluster": lambda directory, **options: ss.RedisStore(
-        servers.cluster(), prefix=servers.fresh_prefix(), **options
+        servers.cluster(), prefix=servers.fresh_prefix(), timeout=DEADLOCK_SECONDS, **options
     ),
     "sqlite": lambda directory, **options: ss.SqliteStore(directory / "state.db", durability="normal", **options),
 }
-
-
-DEADLOCK_SECONDS = 60
 
 
 @pytest.fixture
@@ -56,6 +57,14 @@ def opening(engine: str, folder: Path, clock: ss.Clock) -> Iterator[Callable[...
 def make_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
     """Makes a fresh store of the engine under test; takes the options that every engine has."""
     yield from opening(request.param, tmp_path, clock)
+
+
+@pytest.fixture(params=ENGINES)
+def make_other_store(request, tmp_path, clock) -> Iterator[Callable[..., ss.Store]]:
+    """Makes fresh stores of a second engine: with `make_store`, a test runs once for every pair of engines."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    yield from opening(request.param, folder, clock)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ Tests share a single server and a cluster of three masters, and take a fresh pre
 tests: a shell waits beside it for the end of its own input, which comes when this process ends, however it ends.
 """
 
+import contextlib
 import functools
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -122,10 +124,12 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that was free a moment ago, below those that the system gives to connections."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import servers
 
 import swarmstate as ss
 from swarmstate._command import _names, main
@@ -207,6 +208,19 @@ def test_state_moves_through_a_file_or_a_pipe(run, state, format):
     assert run("import", "third.db", "-", stdin=piped).out == "imported 4 entries\n"
     with ss.SqliteStore(state) as store, ss.SqliteStore("third.db") as third:
         assert third.diff(store.snapshot()) == {"added": [], "removed": [], "changed": []}
+
+
+@pytest.mark.parametrize("url", [servers.single, servers.cluster], ids=["server", "cluster"])
+def test_state_moves_from_a_file_to_a_server_and_back(run, state, url):
+    there = f"{url()}?prefix={servers.fresh_prefix()}"
+    run("export", "state.db", "moved")
+
+    assert run("import", there, "moved").out == "imported 4 entries\n"
+    assert run("export", there, "back").out == "exported 4 entries\n"
+    run("import", "again.db", "back")
+
+    with ss.SqliteStore(state) as store, ss.SqliteStore("again.db") as again:
+        assert again.diff(store.snapshot()) == {"added": [], "removed": [], "changed": []}
 
 
 def test_an_export_replaces_a_file_only_by_force_and_can_be_of_a_snapshot(run, state):

@@ -267,6 +267,17 @@ def test_the_figures_of_the_design_page_are_those_of_the_bench():
     assert with_figures(page) == page, "run: python tests/python/test_docs.py --write"
 
 
+def test_the_tables_of_the_performance_page_are_those_of_the_rows():
+    page = ROOT / "docs" / "performance.md"
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benches" / "page.py"), "--check"], capture_output=True, text=True
+    )
+
+    assert "<!-- rows: savers.json -->" in page.read_text()
+    assert done.returncode == 0, done.stderr
+
+
 def with_figures(page: str) -> str:
     """The page with the figures of the bench in the rows of its table."""
     rows = json.loads((ROOT / "benches" / "results" / "map.json").read_text())["rows"]

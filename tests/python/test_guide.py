@@ -218,7 +218,8 @@ def test_a_snapshot_knows_id_timestamp_parent_size_and_keys(make_store):
     after = time.time()
 
     assert type(first.id) is int and first.id < second.id
-    assert type(first.timestamp) is float and before - 0.001 <= first.timestamp <= second.timestamp <= after
+    # A server's clock is known no better than its answers are quick.
+    assert type(first.timestamp) is float and before - 1 <= first.timestamp <= second.timestamp <= after + 1
     assert [first.parent, second.parent] == [None, first.id]
     assert first.size_bytes == len(ss.dumps("four")) + len(ss.dumps(7)) == 6
     assert first.keys == [("a", "k"), ("b", "k")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph_given import checkpoint_of, config_of, delta_chat, put
 
 import swarmstate as ss
@@ -68,6 +69,18 @@ def test_a_value_of_none_is_a_seed(saver: SwarmStateSaver) -> None:
     assert len(found["delta"]["writes"]) == 2
 
 
+def test_a_stored_value_of_a_delta_channel_is_a_seed_as_it_was_put(saver: SwarmStateSaver) -> None:
+    chain(saver, {0: ["plain"], 1: _DeltaSnapshot(["one", "two"])})
+
+    found = saver.get_delta_channel_history(config=config_of(), channels=["delta"])["delta"]
+    older = saver.get_delta_channel_history(config=config_of(checkpoint_id="1"), channels=["delta"])["delta"]
+
+    assert isinstance(found["seed"], _DeltaSnapshot)
+    assert found["seed"].value == ["one", "two"]
+    assert [value for _, _, value in found["writes"]] == ["1 b", "1 a", "2 b", "2 a"]
+    assert older == {"seed": ["plain"], "writes": [("b", "delta", "0 b"), ("a", "delta", "0 a")]}
+
+
 def test_a_history_follows_the_parents_and_no_other_branch(saver: SwarmStateSaver) -> None:
     chain(saver, {})
     fork = saver.put(config_of(checkpoint_id="1"), checkpoint_of("9"), {}, {})
@@ -88,7 +101,10 @@ def test_a_circle_of_parents_ends(saver: SwarmStateSaver) -> None:
 
 
 @given(
-    seeds=st.dictionaries(st.integers(0, 6), st.one_of(st.none(), st.text(max_size=3))),
+    seeds=st.dictionaries(
+        st.integers(0, 6),
+        st.one_of(st.none(), st.text(max_size=3), st.lists(st.text(max_size=3)).map(_DeltaSnapshot)),
+    ),
     target=st.one_of(st.none(), st.integers(0, 6)),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

@@ -502,6 +502,52 @@ async def test_only_where_the_engine_waits_async_calls_leave_the_event_loop(stor
     assert bool(serde.threads - {threading.get_ident()}) is waits
 
 
+class WhereCalled(SwarmStateSaver):
+    """Notes the thread in which each method is called."""
+
+    def __init__(self, store: ss.Store) -> None:
+        super().__init__(store)
+        self.called_in: dict[str, int] = {}
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in PLAIN_METHODS:
+            return found
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            self.called_in[name] = threading.get_ident()
+            return found(*args, **kwargs)
+
+        return called
+
+
+PLAIN_METHODS = {name[1:] for name in dir(SwarmStateSaver) if name[0] == "a" and hasattr(SwarmStateSaver, name[1:])}
+
+
+async def test_every_async_twin_leaves_the_event_loop_where_the_engine_waits(store: ss.Store) -> None:
+    saver, checkpoint = WhereCalled(store), checkpoint_of("1", {"a": 1})
+
+    config = await saver.aput(config_of(), checkpoint, {}, checkpoint["channel_versions"])
+    await saver.aput_writes(config, [("a", 2)], "task")
+    found = await saver.aget_tuple(config)
+    assert found is not None
+    assert await saver.aget(config) == found.checkpoint
+    assert [item async for item in saver.alist(None)] == [found]
+    await saver.aget_delta_channel_history(config=config, channels=["a"])
+    await saver.acopy_thread("thread", "copy")
+    assert [thread.thread_id for thread in await saver.athreads()] == ["copy", "thread"]
+    await saver.ausage("thread")
+    await saver.aremove_expired()
+    await saver.aprune(["thread"])
+    await saver.adelete_for_runs(["run"])
+    await saver.adelete_thread("thread")
+
+    called = set(saver.called_in)
+    assert called == PLAIN_METHODS - {"get"}
+    is_elsewhere = {name: thread != threading.get_ident() for name, thread in saver.called_in.items()}
+    assert is_elsewhere == dict.fromkeys(called, store.capabilities.waits)
+
+
 def test_it_is_a_checkpointer(saver: SwarmStateSaver) -> None:
     assert isinstance(saver, BaseCheckpointSaver)
     assert saver.get(config_of()) is None

@@ -32,6 +32,25 @@ def test_copy_brings_every_entry_with_its_kind_and_expiry(make_store, clock, fil
     assert source.get("a", "k") == 1
 
 
+def test_copy_and_exports_go_from_every_engine_to_every_engine(make_store, make_other_store, fill):
+    source, copied, imported = make_store(), make_other_store(), make_other_store()
+    fill(source, [("a", "k", 1), ("b", "k", b"\0"), ("b", "text", "x")])
+    source.set("b", "soon", {"deep": [None, 1.5]}, ttl=10)
+    file = io.BytesIO()
+
+    ss.copy(source, copied)
+    ss.export(source, file)
+    file.seek(0)
+    ss.import_(file, imported)
+
+    for target in (copied, imported):
+        assert target.namespaces() == ["a", "b"]
+        for namespace in target.namespaces():
+            assert target.items(namespace) == source.items(namespace)
+        assert target.entry("b", "soon").expires_at == source.entry("b", "soon").expires_at
+        assert target.increment("a", "k") == 2
+
+
 def test_copy_takes_a_snapshot_too(make_store):
     source, target = make_store(), make_store()
     source.set("n", "k", 1)

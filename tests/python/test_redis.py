@@ -113,43 +113,6 @@ async def test_the_event_loop_goes_on_while_the_saver_waits_for_the_server():
     server.stop()
 
 
-GRAPH = """
-import operator, sys
-from typing import Annotated, TypedDict
-
-from langgraph.graph import START, StateGraph
-from langgraph.types import Command, interrupt
-
-import swarmstate as ss
-from swarmstate.integrations.langgraph import SwarmStateSaver
-
-
-class State(TypedDict, total=False):
-    log: Annotated[list[str], operator.add]
-
-
-store = ss.RedisStore(sys.argv[1], prefix=sys.argv[2])
-builder = StateGraph(State)
-builder.add_node("count", lambda state: {"log": [f"counted {store.increment('runs', 'count')}"]})
-builder.add_node("ask", lambda state: {"log": [interrupt("go on?")]})
-builder.add_edge(START, "count")
-builder.add_edge("count", "ask")
-graph = builder.compile(checkpointer=SwarmStateSaver(store))
-config = {"configurable": {"thread_id": "a"}}
-given = {"log": ["started"]} if sys.argv[3] == "start" else Command(resume="yes")
-print(graph.invoke(given, config)["log"])
-"""
-
-
-@pytest.mark.parametrize("url", [servers.single, servers.cluster], ids=["server", "cluster"])
-def test_a_graph_that_was_started_in_one_process_is_resumed_in_another(url):
-    prefix = servers.fresh_prefix()
-
-    said = [start(GRAPH, url(), prefix, part).communicate(timeout=120)[0] for part in ("start", "resume")]
-
-    assert said == ["['started', 'counted 1']\n", "['started', 'counted 1', 'yes']\n"]
-
-
 def test_a_cluster_takes_one_namespace_in_a_batch():
     store = ss.open(f"{servers.cluster()}?prefix={servers.fresh_prefix()}")
 
@@ -203,6 +166,18 @@ def test_tls_trusts_the_given_authority_and_no_stranger(tmp_path):
         ss.RedisStore(url, timeout=2)
     with pytest.raises(ss.Error):
         ss.RedisStore(f"rediss://127.0.0.1:{port}", ca=tmp_path / "ca.pem", timeout=2)
+    server.stop()
+
+
+def test_tls_trusts_the_authorities_of_the_system_where_none_is_given(tmp_path):
+    port = servers.free_port()
+    server = servers.Server("--tls-port", str(port), "--tls-auth-clients", "no", *certificates(tmp_path))
+    program = f"import swarmstate as ss; ss.RedisStore('rediss://localhost:{port}').set('n', 'k', 1)"
+    system = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+
+    ended = subprocess.run([sys.executable, "-c", program], env=system, timeout=60, check=False)
+
+    assert ended.returncode == 0
     server.stop()
 
 

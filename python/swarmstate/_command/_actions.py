@@ -30,7 +30,9 @@ def creates(arguments: Arguments) -> bool:
     Returns:
         True for what writes something new.
     """
-    return arguments.command in {"set", "import"} or (arguments.command == "snapshots" and bool(arguments.take))
+    return arguments.command in {"set", "import", "import-langgraph"} or (
+        arguments.command == "snapshots" and bool(arguments.take)
+    )
 
 
 def _info(store: Store, arguments: Arguments) -> None:
@@ -190,8 +192,20 @@ def _import(store: Store, arguments: Arguments) -> None:
     _answer(arguments, done, f"imported {done['entries']:,} entries{left_out}")
 
 
+def _import_langgraph(store: Store, arguments: Arguments) -> None:
+    try:
+        from swarmstate.integrations.langgraph import SwarmStateSaver, import_langgraph
+    except ImportError as error:
+        raise InvalidError(f'{error}: import-langgraph needs pip install "swarmstate[langgraph]"') from None
+    with _progress("imported", "records") as progress:
+        done = import_langgraph(arguments.file, SwarmStateSaver(store), progress=progress)
+    line = f"imported {done.checkpoints:,} checkpoints and {done.writes:,} writes of {done.threads:,} threads"
+    left_out = f"; {done.unreadable:,} could not be read and were left out" if done.unreadable else ""
+    _answer(arguments, done._asdict(), line + left_out)
+
+
 @contextmanager
-def _progress(verb: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(verb: str, what: str = "entries") -> Iterator[Callable[[int, int], None]]:
     """Tells people how far it is, on stderr, and lets Ctrl-C end it in between."""
     shows = sys.stderr.isatty()
     was_shown = False
@@ -200,7 +214,7 @@ def _progress(verb: str) -> Iterator[Callable[[int, int], None]]:
         nonlocal was_shown
         if shows:
             was_shown = True
-            print(f"\r{verb} {done:,} of {total:,} entries", end="", file=sys.stderr, flush=True)
+            print(f"\r{verb} {done:,} of {total:,} {what}", end="", file=sys.stderr, flush=True)
 
     try:
         yield tell
@@ -232,4 +246,5 @@ ACTIONS: dict[str, Action] = {
     "export": _export,
     "backup": _backup,
     "import": _import,
+    "import-langgraph": _import_langgraph,
 }

@@ -134,6 +134,10 @@ def _backup(command: argparse.ArgumentParser) -> None:
     command.add_argument("target", metavar="TARGET", help="the URL or path of an empty store")
 
 
+def _import_langgraph(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="the SQLite file of a SqliteSaver, which is only read")
+
+
 _COMMANDS = [
     ("info", "say what a store is and how much it holds", _info),
     ("keys", "list a store's namespaces, or a namespace's keys", _keys),
@@ -146,6 +150,7 @@ _COMMANDS = [
     ("export", "write all that a store holds to a file", _export),
     ("backup", "copy a store to an empty one while it is in use", _backup),
     ("import", "write all that an export holds into a store", _import),
+    ("import-langgraph", "write the threads of LangGraph's SqliteSaver into a store", _import_langgraph),
 ]
 
 

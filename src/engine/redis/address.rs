@@ -187,7 +187,9 @@ impl Target {
         if major < OLDEST {
             return Err(Error::invalid(format!("Redis {OLDEST}.0 or newer is needed, but {self} is {version}")));
         }
-        match (field("redis_mode").unwrap_or("standalone"), self.is_cluster) {
+        // Valkey's own name for it came with version 8.
+        let mode = field("redis_mode").or_else(|| field("server_mode"));
+        match (mode.unwrap_or("standalone"), self.is_cluster) {
             ("standalone", false) | ("cluster", true) => Ok(()),
             ("cluster", false) => Err(Error::invalid(format!(
                 "{self} is a node of a cluster; open it by a URL that begins with redis+cluster:"
@@ -294,11 +296,13 @@ mod tests {
 
         assert!(alone.check_server("redis_version:7.0.15\r\nredis_mode:standalone\r\n").is_ok());
         assert!(cluster.check_server("redis_version:7.2.4\r\nredis_mode:cluster\r\n").is_ok());
+        assert!(cluster.check_server("redis_version:7.2.4\r\nvalkey_version:8.0.1\r\nserver_mode:cluster\r\n").is_ok());
         for (target, info) in [
             (&alone, "redis_version:6.2.1\r\nredis_mode:standalone"),
             (&alone, "redis_version:7.0.0\r\nredis_mode:cluster"),
             (&cluster, "redis_version:7.0.0\r\nredis_mode:standalone"),
             (&alone, "redis_version:7.0.0\r\nredis_mode:sentinel"),
+            (&alone, "redis_version:7.2.4\r\nserver_mode:cluster"),
             (&alone, ""),
         ] {
             assert!(matches!(target.check_server(info), Err(Error::Invalid { .. })), "{info}");

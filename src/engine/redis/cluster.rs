@@ -3,6 +3,7 @@
 //! The map is a guess that servers correct: a wrong one costs a redirection, never a wrong answer. It is asked for when nothing is
 //! known of a slot, and forgotten when a server is lost or not ready.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -43,9 +44,13 @@ impl Slots {
         if let Some(known) = self.known_address_of(key) {
             return known;
         }
-        for address in target.addresses() {
-            let answer = shared.node(address).ask(redis::cmd("CLUSTER").arg("SLOTS"), target).await;
-            if let Some(slots) = answer.as_ref().and_then(|answer| read_slots(answer, address)) {
+        for address in shared.addresses() {
+            let answer = shared.node(&address).ask(redis::cmd("CLUSTER").arg("SLOTS"), target).await;
+            if let Some(slots) = answer.as_ref().and_then(|answer| read_slots(answer, &address)) {
+                // They will know the others when those that were named are gone.
+                for address in slots.iter().flatten().collect::<HashSet<_>>() {
+                    shared.node(address);
+                }
                 *self.0.write() = slots;
                 break;
             }

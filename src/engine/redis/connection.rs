@@ -19,6 +19,10 @@ use super::node::{Failure, Live, Node, Progress, judge, unavailable};
 use super::script::{Effect, Request};
 use crate::error::{Error, Result};
 
+/// The longest wait for a connection, as far as the call's own time allows; where other servers may know more, so
+/// many tries have to fit into it.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
+const TRIES: u32 = 4;
 /// Waits between attempts begin so short and double up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -55,6 +59,8 @@ pub(super) struct Shared {
     /// The server that is named first: the only one, unless the target is a cluster.
     first: Arc<Node>,
     nodes: Mutex<HashMap<String, Arc<Node>>>,
+    /// How long one server may be silent while a connection is made.
+    patience: Duration,
     pub(super) slots: Slots,
 }
 
@@ -157,7 +163,7 @@ impl Transport {
         let (own, mut process) = (std::process::id(), &self.process);
         loop {
             if process.own.get().is_none() {
-                let inner = Inner::new(self.target.clone())?;
+                let inner = Inner::new(self.target.clone(), self.timeout)?;
                 let _ = process.own.set((own, ManuallyDrop::new(inner)));
             }
             match process.own.get() {
@@ -181,14 +187,16 @@ impl Drop for Process {
 }
 
 impl Inner {
-    fn new(target: Target) -> Result<Self> {
+    fn new(target: Target, timeout: Duration) -> Result<Self> {
         let runtime =
             Builder::new_multi_thread().worker_threads(1).thread_name("swarmstate-redis").enable_all().build();
         let runtime = runtime.map_err(|error| unavailable(format!("no thread could be started: {error}")))?;
         let address = &target.addresses()[0];
-        let first = Arc::new(Node::new(address, target.info_of(address)));
+        let share = if target.is_cluster() { timeout / TRIES } else { timeout };
+        let patience = share.min(LONGEST_PATIENCE);
+        let first = Arc::new(Node::new(address, target.info_of(address), patience));
         let nodes = Mutex::new(HashMap::from([(address.clone(), first.clone())]));
-        Ok(Self { runtime, shared: Arc::new(Shared { target, first, nodes, slots: Slots::default() }) })
+        Ok(Self { runtime, shared: Arc::new(Shared { target, first, nodes, patience, slots: Slots::default() }) })
     }
 }
 
@@ -198,8 +206,16 @@ impl Shared {
         let mut nodes = self.nodes.lock();
         let node = nodes
             .entry(address.to_owned())
-            .or_insert_with(|| Arc::new(Node::new(address, self.target.info_of(address))));
+            .or_insert_with(|| Arc::new(Node::new(address, self.target.info_of(address), self.patience)));
         node.clone()
+    }
+
+    /// Where a server may be that knows the others: those that the target names, then those that were ever pointed to.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let mut addresses = self.target.addresses().to_vec();
+        let nodes = self.nodes.lock();
+        addresses.extend(nodes.keys().filter(|address| !self.target.addresses().contains(address)).cloned());
+        addresses
     }
 
     /// Connects to the first server that answers, and looks whether it is what the target says.

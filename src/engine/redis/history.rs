@@ -258,7 +258,7 @@ impl Redis {
     pub(super) fn restore_to(&self, snapshot: &RedisSnapshot) -> Result<()> {
         let id = snapshot.info().id;
         if self.is_alone() {
-            let request = self.catalogue("restore_all", Effect::Repeatable).arg(id).arg(self.layout().prefix());
+            let request = self.catalogue("restore_all", Effect::Once).arg(id).arg(self.layout().prefix());
             return match reply::is_word(&self.ask(&request)?, "OK") {
                 true => Ok(()),
                 false => Err(gone(id)),
@@ -284,7 +284,7 @@ impl Redis {
     pub(super) fn remove_everything(&self) -> Result<()> {
         let micros = self.now()?.revision_floor().to_string();
         if self.is_alone() {
-            let request = self.catalogue("clear_all", Effect::Repeatable).arg(micros).arg(self.layout().prefix());
+            let request = self.catalogue("clear_all", Effect::Once).arg(micros).arg(self.layout().prefix());
             return self.ask(&request).map(drop);
         }
         self.of_every_namespace("clear", &[micros.as_bytes()]).map(drop)

@@ -16,13 +16,12 @@ use super::address::Target;
 use super::script::{Code, Effect, Request};
 use crate::error::{Error, Result};
 
-/// The longest wait for a connection, as far as the call's own time allows.
-const CONNECT: Duration = Duration::from_secs(1);
-
 /// One server.
 pub(super) struct Node {
     address: String,
     info: ConnectionInfo,
+    /// The longest wait for a connection, or for what a cluster's node says of the cluster.
+    patience: Duration,
     live: RwLock<Option<Live>>,
     /// Taken by whoever connects; others wait for what comes of it.
     connecting: tokio::sync::Mutex<()>,
@@ -104,8 +103,14 @@ impl Progress {
 
 impl Node {
     /// A server that is not connected yet.
-    pub(super) fn new(address: &str, info: ConnectionInfo) -> Self {
-        Self { address: address.to_owned(), info, live: RwLock::default(), connecting: tokio::sync::Mutex::default() }
+    pub(super) fn new(address: &str, info: ConnectionInfo, patience: Duration) -> Self {
+        Self {
+            address: address.to_owned(),
+            info,
+            patience,
+            live: RwLock::default(),
+            connecting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Where it is.
@@ -130,7 +135,7 @@ impl Node {
         let is_dead = Arc::new(AtomicBool::new(false));
         let ended = is_dead.clone();
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
+            .set_connection_timeout(Some(self.patience))
             .set_response_timeout(None)
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
@@ -203,10 +208,17 @@ impl Node {
         loaded.and_then(Value::extract_error).map(drop).map_err(|error| judge(&error, target))
     }
 
-    /// Asks a cluster's node something about the cluster.
+    /// Asks a cluster's node something about the cluster; a silent one is not waited for.
     pub(super) async fn ask(&self, command: &redis::Cmd, target: &Target) -> Option<Value> {
         let mut live = self.live(target).await.ok()?;
-        live.connection.send_packed_command(command).await.and_then(Value::extract_error).ok()
+        match tokio::time::timeout(self.patience, live.connection.send_packed_command(command)).await {
+            Ok(answer) => answer.and_then(Value::extract_error).ok(),
+            Err(_) => {
+                // Whoever asks next connects anew, or finds that it cannot.
+                live.is_dead.store(true, Ordering::Release);
+                None
+            }
+        }
     }
 }
 
@@ -230,8 +242,14 @@ impl Failure {
 
 /// What to make of an error while connecting.
 fn not_sent(error: &RedisError, target: &Target) -> Failure {
+    let detail = error.detail().unwrap_or_default();
     match judge(error, target) {
         Failure::Lost(reason) => Failure::NotSent(reason),
+        Failure::Refused(Error::Corrupt { .. }) if detail.contains("max number of clients") => {
+            Failure::NotSent(detail.to_owned())
+        }
+        // The database, a protocol that the server lacks: what the URL asks for.
+        Failure::Refused(Error::Corrupt { what }) => Failure::Refused(Error::Invalid { what }),
         other => other,
     }
 }

@@ -15,7 +15,7 @@ use super::{Redis, reply};
 use crate::error::{Error, Result};
 use crate::msgpack;
 use crate::store::{Condition, Operation, Outcome, Store, sum, target_is_live};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Revision, Value};
 
 /// A batch, the moment at which it happens, and the namespaces that it names.
 pub(super) struct Writing<'b, 'a> {
@@ -217,8 +217,15 @@ impl<'b, 'a> Writing<'b, 'a> {
             Operation::Add { .. } => msgpack::read_integer(entry.value()),
             _ => None,
         };
-        let is_ours = is_value && entry.updated_at() == self.now.at;
+        let is_ours = is_value && entry.updated_at() == self.now.at && self.gave(entry.revision());
         Ok(is_ours.then_some(Outcome { revision: entry.revision(), written: true, integer }))
+    }
+
+    /// Whether a revision is one that this batch gives where it is ahead of its namespace's: it begins with the microsecond of
+    /// the batch, which tells it from another's batch of the same millisecond.
+    fn gave(&self, revision: Revision) -> bool {
+        let first = u64::try_from(self.now.revision_floor()).unwrap_or(0);
+        (first..first + self.operations.len() as u64).contains(&revision)
     }
 }
 

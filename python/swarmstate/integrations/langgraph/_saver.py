@@ -6,11 +6,10 @@ Here values are serialized, and metadata is compared after it was read back, by 
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -27,18 +26,15 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from swarmstate._core import Checkpoints, Store, Threads
-from swarmstate._core import open as open_store
 from swarmstate.exceptions import InvalidError
+from swarmstate.integrations.langgraph._on_store import OnStore
 from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
 if TYPE_CHECKING:
     from swarmstate._core import _SavedCheckpoint
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
-
-class SwarmStateSaver(BaseCheckpointSaver[str]):
+class SwarmStateSaver(OnStore, BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on any store.
 
     Each write is one atomic step, and each read one consistent cut. Any number of savers may share a store, and see one
@@ -69,8 +65,6 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
         True
     """
 
-    store: Store
-
     def __init__(
         self,
         store: Store | str | None = None,
@@ -85,11 +79,8 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
                 raise InvalidError("strict is for LangGraph's own serializer; give yours an allowlist instead")
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         super().__init__(serde=serde)
-        if store is None:
-            store = Store()
-        self.store = open_store(store) if isinstance(store, str) else store
+        self._stand_on(store)
         self._threads = Threads(self.store, keep_last=keep_last, ttl=ttl)
-        self._waits = self.store.capabilities.waits
 
     def put(
         self,
@@ -462,12 +453,6 @@ class SwarmStateSaver(BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """Read the history of channels, as `get_delta_channel_history` does."""
         return await self._run(self.get_delta_channel_history, config=config, channels=channels)
-
-    async def _run(
-        self, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> Result:
-        # A hop to a thread costs ten times what the work in memory does.
-        return await asyncio.to_thread(call, *args, **kwargs) if self._waits else call(*args, **kwargs)
 
     def _tuple(self, thread_id: Any, checkpoint_ns: str, saved: _SavedCheckpoint) -> CheckpointTuple:
         checkpoint_id, parent_id, stored, metadata, versions, values, writes = saved

@@ -11,6 +11,7 @@ local now_time = as_time(now)
 local spaces = {}
 for i = 1, #KEYS, 2 do
   local space = open(KEYS[i], KEYS[i + 1], born)
+  call('ZCARD', space.index) -- fails where the name is somebody else's key, before anything is written
   space.wanted, space.found = {}, {}
   spaces[#spaces + 1] = space
 end

@@ -30,6 +30,14 @@ local function every(prefix, work)
   end
 end
 
+-- Fails where a key of a namespace is somebody else's, before a change of all of them has begun: nothing rolls back here.
+local function require_own(prefix)
+  every(prefix, function(hash, index)
+    call('HLEN', hash)
+    call('ZCARD', index)
+  end)
+end
+
 -- Gives a snapshot its number, and says what came before it. A view has no place in the history.
 local function begin(state, micros, parent_of)
   anchor()
@@ -152,6 +160,7 @@ function verbs.drop_all(id, state, prefix)
   id = tonumber(id)
   local found = state_of(id)
   if not found or (state ~= '' and found ~= state) then return 0 end
+  require_own(prefix)
   every(prefix, function(hash, index) free(open(hash, index), id) end)
   forget(id)
   return 1
@@ -160,11 +169,13 @@ end
 function verbs.restore_all(id, prefix)
   id = tonumber(id)
   if state_of(id) ~= 'r' then return 'NOTFOUND' end
+  require_own(prefix)
   every(prefix, function(hash, index) restore(open(hash, index), id) end)
   return 'OK'
 end
 
 function verbs.clear_all(micros, prefix)
+  require_own(prefix)
   every(prefix, function(hash, index) clear(open(hash, index), tonumber(micros)) end)
 end
 

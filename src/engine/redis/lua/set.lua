@@ -39,17 +39,18 @@ local revision = math.max(last + 1, tonumber(ARGV[3]))
 local entry = pack('>BBBI8BI8Bc8Bc8Bc8', 151, kind, 207, revision, 207, top, 211, created, 211, now, 211, NEVER) .. value
 local record = pack('>I8I8I8I8I8I8I8', revision, revision, count, bytes, top, mark, born)
 
+-- The index first: where its name is somebody else's key, nothing is written.
+if not old then redis.call('ZADD', KEYS[2], 0, 'k' .. key) end
 if mark == 0 or (old and since >= mark) then
   redis.call('HSET', KEYS[1], key, entry, '\255', record)
 else
   -- The newest snapshot needs what stood there, unless that is kept already.
   local undo = pack('>I8', mark) .. key
   if old or redis.call('HEXISTS', KEYS[1], '\254' .. undo) == 0 then
-    redis.call('HSET', KEYS[1], key, entry, '\255', record, '\254' .. undo, old or '')
     redis.call('ZADD', KEYS[2], 0, 'a' .. undo)
+    redis.call('HSET', KEYS[1], key, entry, '\255', record, '\254' .. undo, old or '')
   else
     redis.call('HSET', KEYS[1], key, entry, '\255', record)
   end
 end
-if not old then redis.call('ZADD', KEYS[2], 0, 'k' .. key) end
 return revision
