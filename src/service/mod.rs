@@ -13,6 +13,7 @@ mod headers;
 pub mod history;
 mod json;
 mod mcp;
+mod measure;
 pub mod members;
 mod metrics;
 mod openapi;
@@ -25,6 +26,7 @@ mod rest;
 mod route;
 mod server;
 mod snapshots;
+mod sweeper;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};
