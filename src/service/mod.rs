@@ -27,6 +27,7 @@ mod route;
 mod server;
 mod snapshots;
 mod sweeper;
+mod unread;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};

@@ -43,8 +43,8 @@ pub enum Reason {
     /// The body took too long to arrive.
     #[error("{0}")]
     Late(&'static str),
-    /// Other bodies take all the room that there is.
-    #[error("too many large bodies arrive at once; repeat in a moment")]
+    /// Other bodies, or answers that nobody reads, take all the room that there is.
+    #[error("too many large bodies are under way at once; repeat in a moment")]
     Busy,
     /// The caller asks more often than the server lets anyone.
     #[error("too many requests; the server takes only so many a second from each caller")]
