@@ -24,9 +24,9 @@ fi
 locked=()
 if [[ -n ${CI:-} ]]; then locked=(--locked); fi
 
-# What Rust tests build: every engine, without Python, which a test program cannot link.
+# What Rust tests build: every engine and the service, without Python, which a test program cannot link.
 # shellcheck disable=SC2034
-engines=(--no-default-features --features "redis,sqlite")
+engines=(--no-default-features --features "redis,service,sqlite")
 
 die() {
     local status=$1

@@ -42,6 +42,8 @@ pub mod key;
 pub mod map;
 pub mod msgpack;
 pub mod open;
+#[cfg(feature = "service")]
+pub mod service;
 pub mod store;
 pub mod thread_import;
 pub mod transfer;

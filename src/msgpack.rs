@@ -466,6 +466,7 @@ pub struct Walk<'a> {
     /// The innermost open container, or the root.
     innermost: Frame,
     enclosing: Vec<Frame>,
+    max_depth: usize,
 }
 
 /// A container whose items are being read, and how many of them are still to come.
@@ -485,8 +486,13 @@ enum FrameKind {
 impl<'a> Walk<'a> {
     /// Walks the value that starts at the byte `from`.
     pub fn new(bytes: &'a [u8], from: usize) -> Self {
+        Self::to_depth(bytes, from, MAX_DEPTH)
+    }
+
+    /// Walks what may nest to `max_depth` levels, such as an envelope with a value in it.
+    pub fn to_depth(bytes: &'a [u8], from: usize, max_depth: usize) -> Self {
         let root = Frame { left: 1, kind: FrameKind::Root };
-        Walk { reader: Reader::new(bytes, from), innermost: root, enclosing: Vec::new() }
+        Walk { reader: Reader::new(bytes, from), innermost: root, enclosing: Vec::new(), max_depth }
     }
 
     /// Where the next item starts; after the last one, where the value ends.
@@ -497,7 +503,7 @@ impl<'a> Walk<'a> {
     /// Reads the next item; `None` after the last.
     ///
     /// # Errors
-    /// [`Malformed`] when no item stands there, or one is nested deeper than [`MAX_DEPTH`]. The walk is then over.
+    /// [`Malformed`] when no item stands there, or one is nested too deep. The walk is then over.
     pub fn advance(&mut self) -> Result<Option<Step<'a>>, Malformed> {
         while self.innermost.left == 0 {
             let Some(frame) = self.enclosing.pop() else { return Ok(None) };
@@ -517,7 +523,7 @@ impl<'a> Walk<'a> {
     }
 
     fn enter(&mut self, frame: Frame, offset: usize) -> Result<(), Malformed> {
-        if self.enclosing.len() == MAX_DEPTH {
+        if self.enclosing.len() == self.max_depth {
             return Err(Malformed { offset, what: TOO_DEEP });
         }
         self.enclosing.push(std::mem::replace(&mut self.innermost, frame));

@@ -145,3 +145,42 @@ fn parse_flag(name: &str, value: &str) -> Result<bool> {
 fn parse_max_history(value: &str) -> Result<usize> {
     value.parse().map_err(|_| Error::invalid(format!("max_history must be a whole number, not {value:?}")))
 }
+
+/// Opens the store that lies beside `store` under `name` and goes by `clock`: another file, another prefix on the same server, or
+/// another one in memory.
+///
+/// Of `state.db` the one named `registry` is `state.registry.db`; of the prefix `swarmstate` it is `swarmstate.registry`.
+///
+/// # Errors
+/// What opening the engine answers.
+#[cfg(feature = "service")]
+pub fn open_beside(store: &dyn Store, name: &str, clock: crate::clock::Clock) -> Result<Arc<dyn Store>> {
+    let engine: &dyn std::any::Any = store;
+    #[cfg(feature = "sqlite")]
+    if let Some(file) = engine.downcast_ref::<Sqlite>() {
+        let beside = path_beside(file.path(), &format!("{name}.db"));
+        return Ok(Arc::new(Sqlite::open(&beside, SqliteOptions { clock, ..SqliteOptions::default() })?));
+    }
+    #[cfg(feature = "redis")]
+    if let Some(server) = engine.downcast_ref::<Redis>() {
+        return Ok(Arc::new(server.open_beside(name, clock)?));
+    }
+    match engine.is::<Memory>() {
+        true => Ok(Arc::new(Memory::with_options(MemoryOptions { clock, ..MemoryOptions::default() })?)),
+        false => {
+            Err(Error::unsupported("nothing can lie beside a store of this engine; give the registry's own store"))
+        }
+    }
+}
+
+/// The path with `.db` replaced by `.extension`, or that behind the whole name.
+#[cfg(all(feature = "service", feature = "sqlite"))]
+fn path_beside(path: &std::path::Path, extension: &str) -> std::path::PathBuf {
+    let mut beside = match path.extension() {
+        Some(known) if known == "db" => path.with_extension("").into_os_string(),
+        _ => path.as_os_str().to_owned(),
+    };
+    beside.push(".");
+    beside.push(extension);
+    beside.into()
+}

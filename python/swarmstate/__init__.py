@@ -13,6 +13,8 @@ Example:
 
 from importlib.metadata import version as _version
 
+from swarmstate import context
+from swarmstate._client import Client
 from swarmstate._core import (
     Batch,
     Capabilities,
@@ -20,6 +22,7 @@ from swarmstate._core import (
     Entry,
     Outcome,
     RedisStore,
+    Server,
     Snapshot,
     SqliteStore,
     Store,
@@ -29,7 +32,10 @@ from swarmstate._core import (
     import_,
     loads,
     open,
+    serve,
 )
+from swarmstate._remote import RemoteBatch, RemoteSnapshot
+from swarmstate._wire import RemoteEntry
 from swarmstate.exceptions import (
     ConflictError,
     CorruptError,
@@ -47,6 +53,7 @@ __version__ = _version("swarmstate")
 __all__ = [
     "Batch",
     "Capabilities",
+    "Client",
     "Clock",
     "ConflictError",
     "CorruptError",
@@ -56,6 +63,10 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "RedisStore",
+    "RemoteBatch",
+    "RemoteEntry",
+    "RemoteSnapshot",
+    "Server",
     "Snapshot",
     "SqliteStore",
     "Store",
@@ -63,10 +74,12 @@ __all__ = [
     "UnavailableError",
     "UnsupportedError",
     "WrongTypeError",
+    "context",
     "copy",
     "dumps",
     "export",
     "import_",
     "loads",
     "open",
+    "serve",
 ]

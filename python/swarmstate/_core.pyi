@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypedDict, final
@@ -17,16 +17,20 @@ __all__ = [
     "Items",
     "Outcome",
     "RedisStore",
+    "Server",
     "Snapshot",
     "SqliteStore",
     "Store",
     "Threads",
+    "context_key",
     "copy",
     "dumps",
     "export",
     "import_",
     "loads",
     "open",
+    "serve",
+    "serve_stdio",
 ]
 
 # What `set` takes. What lies inside is judged when it is set: a recursive alias would refuse every TypedDict, and
@@ -1023,6 +1027,107 @@ def loads(data: bytes | bytearray | memoryview, /) -> Any:
     Example:
         >>> loads(dumps({"step": 3}))
         {'step': 3}
+    """
+
+def serve(
+    store: Store,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    api_key: str | None = None,
+    public_url: str | None = None,
+    capabilities: Sequence[str] = ("kv", "pages"),
+    rate_limit: int | None = None,
+    access_log: bool = False,
+    clock: Clock | None = None,
+) -> Server:
+    """Serve a store over HTTP, beside whatever else the process does.
+
+    The server has threads of its own, which never run Python code. What it knows of agents, tasks and tokens lies
+    beside the store: in `state.registry.db` beside `state.db`, under the prefix `swarmstate.registry` beside
+    `swarmstate`, and in memory for a store in memory.
+
+    Args:
+        store: A store of any engine. It stays open when the server stops.
+        host: The address to listen on.
+        port: The port; 0 = a free one.
+        api_key: The operator's key, at least 16 printable characters; None = a new one.
+        public_url: The URL that clients use, where that is another than the address.
+        capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
+            list narrows it.
+        rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
+        access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
+        clock: What tells the time; the clock of the store, if that has one.
+
+    Returns:
+        The server, which listens already.
+
+    Raises:
+        InvalidError: The port is in use, the address is not this machine's, or another argument is wrong.
+        Error: Whatever opening the registry raises.
+
+    Example:
+        >>> with serve(Store()) as server:
+        ...     server.url.startswith("http://127.0.0.1:")
+        True
+    """
+
+def serve_stdio(
+    store: Store,
+    *,
+    agent: str | None = None,
+    task: str | None = None,
+    capabilities: Sequence[str] = ("kv", "pages"),
+    clock: Clock | None = None,
+) -> None:
+    """Serve a store to one MCP client over stdin and stdout, until the input ends.
+
+    Whoever starts the process is trusted with the whole store. What lies beside the store is as with serve().
+
+    Args:
+        store: A store of any engine. It stays open at the end.
+        agent: The agent that calls; None = nobody.
+        task: The task that it works on; None = no task.
+        capabilities: What the agent may use: `kv` stands for the tools on keys. Its own list narrows it.
+        clock: What tells the time; the clock of the store, if that has one.
+
+    Raises:
+        InvalidError: The agent or the task is none, or the client does not speak MCP.
+        Error: Whatever opening the registry raises.
+    """
+
+@final
+class Server:
+    """A running server, made by serve(). It stops by `stop`, at the end of a `with`, or with the process."""
+
+    @property
+    def url(self) -> str:
+        """Its URL on this machine."""
+    @property
+    def api_key(self) -> str:
+        """The operator's key, which may do everything that the service does."""
+    def stop(self) -> None:
+        """Stop accepting, let requests under way finish for up to ten seconds, and end. Stopping again is nothing.
+
+        The store stays open.
+        """
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+def context_key(kind: str, *parts: str) -> str:
+    """Build the namespace of a conversation, an agent or a page.
+
+    Args:
+        kind: What it is of, as the functions of `swarmstate.context` say.
+        parts: Its parts, in order.
+
+    Returns:
+        The namespace.
+
+    Raises:
+        InvalidError: A part holds `:` or what no name may hold.
     """
 
 @final

@@ -18,6 +18,7 @@ mod fault;
 mod items;
 mod open;
 mod redis;
+mod service;
 mod snapshot;
 mod sqlite;
 mod store;
@@ -55,6 +56,8 @@ mod _core {
     use super::open::{copy, open};
     #[pymodule_export]
     use super::redis::PyRedisStore;
+    #[pymodule_export]
+    use super::service::{PyServer, context_key, serve, serve_stdio};
     #[pymodule_export]
     use super::snapshot::PySnapshot;
     #[pymodule_export]

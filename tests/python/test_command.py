@@ -478,3 +478,12 @@ def test_msgpack_is_not_written_to_a_terminal(state):
     status, shown = on_terminal("export", state)
 
     assert [status, "--format jsonl" in shown] == [2, True]
+
+
+def test_a_backup_goes_into_an_empty_store(run, state):
+    first = run("backup", state, "copy.db")
+    second = run("backup", state, "copy.db")
+
+    assert (first.status, first.lines) == (0, ["copied 4 entries"])
+    assert (second.status, "empty store" in second.error) == (2, True)
+    assert run("get", "copy.db", "n", "a").lines == ["1"]

@@ -37,7 +37,7 @@ FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTINUATION = re.compile(r"# {3,}\S")
 CLAIM = re.compile(r"#\s*(->|raises)\s+(.*)")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-PROGRAMS = {"cargo", "maturin", "pip", "python"}
+PROGRAMS = {"cargo", "curl", "export", "maturin", "pip", "python"}
 DESIGN = ROOT / "docs" / "design.md"
 FIGURE_ROW = re.compile(r"^\| ([^|]+) \| ([\d,]+) \| [\d,]+ \| [\d,]+ \| [\d.< ]+ \|$", re.MULTILINE)
 

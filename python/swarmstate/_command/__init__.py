@@ -1,7 +1,7 @@
 """The command `swarmstate`: a store on the command line.
 
-Arguments are read in `_arguments`, each command is a function in `_actions`, and here everything becomes an exit status
-and one line on stderr. What happens to state is the store's.
+Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_mcp` or `_administration`, and
+here everything becomes an exit status and one line on stderr. What happens to state is the store's.
 """
 
 import argparse
@@ -11,15 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 
 import swarmstate
-from swarmstate._command import _actions, _arguments, _names
+from swarmstate._command import _actions, _administration, _arguments, _mcp, _names, _serve
 from swarmstate.exceptions import ConflictError, NotFoundError, UnavailableError
+
+Opener = Callable[[str], swarmstate.Store]
 
 _DONE, _NOT_SO, _USAGE, _UNAVAILABLE = 0, 1, 2, 3
 # What a shell reports of a program that such a signal ended.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
 
-def main(arguments: Sequence[str] | None = None, *, opener: Callable[[str], swarmstate.Store] = swarmstate.open) -> int:
+def main(arguments: Sequence[str] | None = None, *, opener: Opener = swarmstate.open) -> int:
     """Runs the command.
 
     Args:
@@ -45,11 +47,9 @@ def main(arguments: Sequence[str] | None = None, *, opener: Callable[[str], swar
         return _BROKEN_PIPE
 
 
-def _run(arguments: argparse.Namespace, opener: Callable[[str], swarmstate.Store]) -> int:
-    action = _actions.ACTIONS[arguments.command]
+def _run(arguments: argparse.Namespace, opener: Opener) -> int:
     try:
-        with opener(_names.url(arguments.store, create=_actions.creates(arguments))) as store:
-            action(store, arguments)
+        _act(arguments, opener)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -60,6 +60,18 @@ def _run(arguments: argparse.Namespace, opener: Callable[[str], swarmstate.Store
         print(f"swarmstate: {_line(error)}", file=sys.stderr)
         return status
     return _DONE
+
+
+def _act(arguments: argparse.Namespace, opener: Opener) -> None:
+    if arguments.command == "serve":
+        _serve.serve(opener, arguments)
+    elif arguments.command == "mcp":
+        _mcp.serve(opener, arguments)
+    elif arguments.command in _administration.TABLES:
+        _administration.administer(opener, arguments)
+    else:
+        with opener(_names.url(arguments.store, create=_actions.creates(arguments))) as store:
+            _actions.ACTIONS[arguments.command](store, arguments)
 
 
 def _status(error: Exception) -> int | None:

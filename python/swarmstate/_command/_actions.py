@@ -175,6 +175,15 @@ def _export(store: Store, arguments: Arguments) -> None:
         _answer(arguments, {"entries": entries}, f"exported {entries:,} entries")
 
 
+def _backup(store: Store, arguments: Arguments) -> None:
+    with swarmstate.open(_names.url(arguments.target, create=True)) as target:
+        if len(target):
+            raise InvalidError(f"{arguments.target} holds {len(target):,} entries; a backup goes into an empty store")
+        with _progress("copied") as progress:
+            entries = swarmstate.copy(store, target, progress=progress)
+    _answer(arguments, {"entries": entries}, f"copied {entries:,} entries")
+
+
 def _import(store: Store, arguments: Arguments) -> None:
     file = sys.stdin.buffer if arguments.file == "-" else arguments.file
     with _progress("imported") as progress:
@@ -235,6 +244,7 @@ ACTIONS: dict[str, Action] = {
     "diff": _diff,
     "restore": _restore,
     "export": _export,
+    "backup": _backup,
     "import": _import,
     "import-langgraph": _import_langgraph,
 }

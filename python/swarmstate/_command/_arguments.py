@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("store", metavar="STORE", help="URL or path")
         add(command)
         command.add_argument("--json", action="store_true", help="print JSON for scripts")
+    for name, about, add in _SERVICE_COMMANDS:
+        add(commands.add_parser(name, help=about, description=about))
     return parser
 
 
@@ -128,6 +130,10 @@ def _import(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="where from; - = stdin, the default")
 
 
+def _backup(command: argparse.ArgumentParser) -> None:
+    command.add_argument("target", metavar="TARGET", help="the URL or path of an empty store")
+
+
 def _import_langgraph(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="the file, or the URL of a Redis server")
     command.add_argument("--prefix", default="swarmstate", help="what the keys on Redis begin with")
@@ -143,10 +149,84 @@ _COMMANDS = [
     ("diff", "tell what happened since a snapshot", _diff),
     ("restore", "make a store what a snapshot holds", _restore),
     ("export", "write all that a store holds to a file", _export),
+    ("backup", "copy a store to an empty one while it is in use", _backup),
     ("import", "write all that an export holds into a store", _import),
     (
         "import-langgraph",
         "write the threads of a SqliteSaver, or of swarmstate 0.11, into a store",
         _import_langgraph,
     ),
+]
+
+
+def _serve(command: argparse.ArgumentParser) -> None:
+    _service_store(command)
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on; %(default)s without it")
+    command.add_argument("--port", type=_count, default=8484, help="%(default)s without it; 0 = a free one")
+    command.add_argument("--api-key", metavar="KEY", help="the operator's key; better in SWARMSTATE_API_KEY")
+    command.add_argument("--public-url", metavar="URL", help="the URL that clients use, if it is another one")
+    command.add_argument("--access-log", action="store_true", help="tell each request in a line on stderr")
+    command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
+
+
+def _mcp(command: argparse.ArgumentParser) -> None:
+    _service_store(command)
+    command.add_argument("--agent", metavar="ID", help="the agent that calls")
+    command.add_argument("--task", metavar="ID", help="the task that it works on")
+
+
+def _service_store(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store", default="sqlite:///swarmstate.db", metavar="STORE", help="URL or path; %(default)s without it"
+    )
+
+
+def _agents(command: argparse.ArgumentParser) -> None:
+    add = _table(command, "agents", "register an agent, or change it")
+    add.add_argument("id", metavar="ID")
+    add.add_argument("--lead", action="store_true", help="it writes in every agent's namespace")
+    add.add_argument("--capability", action="append", metavar="NAME", help="what it may use; without any, everything")
+
+
+def _tasks(command: argparse.ArgumentParser) -> None:
+    add = _table(command, "tasks", "register a task, or change it")
+    add.add_argument("id", metavar="ID", nargs="?", help="a new one without it")
+    add.add_argument("--context-key", metavar="NAMESPACE", help="the namespace of its conversation")
+    add.add_argument("--agent", metavar="ID", help="who works on it")
+
+
+def _tokens(command: argparse.ArgumentParser) -> None:
+    add = _table(command, "tokens", "make a token; its secret is shown once")
+    add.add_argument("agent", metavar="AGENT", help="whom it speaks for")
+    add.add_argument(
+        "--scope",
+        action="append",
+        choices=["read", "write", "admin"],
+        help="repeat it for several; without it read and write",
+    )
+    add.add_argument("--expires", type=_count, metavar="SECONDS", help="it ends after so long")
+
+
+def _table(command: argparse.ArgumentParser, table: str, adds: str) -> argparse.ArgumentParser:
+    """Adds the verbs of a table of the registry, and returns the one that adds a row."""
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+    parsers = {
+        verb: verbs.add_parser(verb, help=about, description=about)
+        for verb, about in (("list", f"list the {table}"), ("add", adds), ("remove", f"remove one of the {table}"))
+    }
+    parsers["remove"].add_argument("id", metavar="ID")
+    for parser in parsers.values():
+        _service_store(parser)
+        parser.add_argument("--url", help="ask this running server instead")
+        parser.add_argument("--api-key", metavar="KEY", help="a key for --url; better in SWARMSTATE_API_KEY")
+        parser.add_argument("--json", action="store_true", help="print JSON for scripts")
+    return parsers["add"]
+
+
+_SERVICE_COMMANDS = [
+    ("serve", "serve a store over HTTP", _serve),
+    ("mcp", "serve a store to one MCP client over stdin and stdout", _mcp),
+    ("agents", "list, add or remove the agents that a service knows", _agents),
+    ("tasks", "list, add or remove the tasks that a service knows", _tasks),
+    ("tokens", "list, make or revoke the tokens of a service", _tokens),
 ]

@@ -87,6 +87,12 @@ impl Transport {
         Ok(transport)
     }
 
+    /// Where it leads.
+    #[cfg(feature = "service")]
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Sends a request and waits for its answer.
     ///
     /// # Errors

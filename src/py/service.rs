@@ -1,0 +1,237 @@
+//! `serve`, `Server` and the keys of contexts: the service beside whatever else the process does.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::argument::{self, Argument};
+use super::clock;
+use super::error::{OrRaise, to_py};
+use super::store::PyStore;
+use crate::error::Error;
+use crate::open::open_beside;
+use crate::service::context::Context;
+use crate::service::{ServeOptions, Server, StdioOptions, default_capabilities};
+use crate::store::Store;
+use crate::waiting::Waiting;
+
+/// Serve a store over HTTP, beside whatever else the process does.
+///
+/// The server has threads of its own, which never run Python code. What it knows of agents, tasks and tokens lies
+/// beside the store: in `state.registry.db` beside `state.db`, under the prefix `swarmstate.registry` beside
+/// `swarmstate`, and in memory for a store in memory.
+///
+/// Args:
+///     store: A store of any engine. It stays open when the server stops.
+///     host: The address to listen on.
+///     port: The port; 0 = a free one.
+///     api_key: The operator's key, at least 16 printable characters; None = a new one.
+///     public_url: The URL that clients use, where that is another than the address.
+///     capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
+///         list narrows it.
+///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
+///     access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
+///     clock: What tells the time; the clock of the store, if that has one.
+///
+/// Returns:
+///     The server, which listens already.
+///
+/// Raises:
+///     InvalidError: The port is in use, the address is not this machine's, or another argument is wrong.
+///     Error: Whatever opening the registry raises.
+///
+/// Example:
+///     >>> with serve(Store()) as server:
+///     ...     server.url.startswith("http://127.0.0.1:")
+///     True
+#[pyfunction]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, capabilities=None, rate_limit=None, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, capabilities=('kv', 'pages'), rate_limit=None, access_log=False, clock=None)")]
+#[allow(clippy::too_many_arguments, reason = "one for each keyword")]
+pub(crate) fn serve(
+    py: Python<'_>,
+    store: Argument<'_, '_>,
+    host: Option<Argument<'_, '_>>,
+    port: Option<Argument<'_, '_>>,
+    api_key: Option<Argument<'_, '_>>,
+    public_url: Option<Argument<'_, '_>>,
+    capabilities: Option<Vec<String>>,
+    rate_limit: Option<Argument<'_, '_>>,
+    access_log: bool,
+    clock: Option<Argument<'_, '_>>,
+) -> PyResult<PyServer> {
+    let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
+    let mut options = ServeOptions { access_log, clock: clock::given(clock)?, ..ServeOptions::default() };
+    if let Some(host) = host {
+        options.host = address(argument::text("host", host)?)?;
+    }
+    if let Some(port) = port {
+        options.port = u16::try_from(argument::count("port", port)?)
+            .map_err(|_| to_py(Error::invalid(format!("a port is at most 65535, but this one is {port}"))))?;
+    }
+    options.api_key = api_key.map(|key| argument::text("api_key", key)).transpose()?.map(str::to_owned);
+    options.public_url = public_url.map(|url| argument::text("public_url", url)).transpose()?.map(str::to_owned);
+    if let Some(capabilities) = capabilities {
+        options.capabilities = capabilities;
+    }
+    options.rate_limit = rate_limit.map(per_second).transpose()?;
+    py.detach(|| {
+        let registry = open_beside(&*store, "registry", options.clock.clone())?;
+        Ok(PyServer { server: Server::start(store, registry.clone(), options)?, registry })
+    })
+    .or_raise()
+}
+
+/// Serve a store to one MCP client over stdin and stdout, until the input ends.
+///
+/// Whoever starts the process is trusted with the whole store. What lies beside the store is as with serve().
+///
+/// Args:
+///     store: A store of any engine. It stays open at the end.
+///     agent: The agent that calls; None = nobody.
+///     task: The task that it works on; None = no task.
+///     capabilities: What the agent may use: `kv` stands for the tools on keys. Its own list narrows it.
+///     clock: What tells the time; the clock of the store, if that has one.
+///
+/// Raises:
+///     InvalidError: The agent or the task is none, or the client does not speak MCP.
+///     Error: Whatever opening the registry raises.
+#[pyfunction]
+#[pyo3(signature = (store, *, agent=None, task=None, capabilities=None, clock=None), text_signature = "(store, *, agent=None, task=None, capabilities=('kv', 'pages'), clock=None)")]
+pub(crate) fn serve_stdio(
+    py: Python<'_>,
+    store: Argument<'_, '_>,
+    agent: Option<Argument<'_, '_>>,
+    task: Option<Argument<'_, '_>>,
+    capabilities: Option<Vec<String>>,
+    clock: Option<Argument<'_, '_>>,
+) -> PyResult<()> {
+    let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
+    let options = StdioOptions {
+        agent: agent.map(|agent| argument::text("agent", agent)).transpose()?.map(str::to_owned),
+        task: task.map(|task| argument::text("task", task)).transpose()?.map(str::to_owned),
+        capabilities: capabilities.unwrap_or_else(default_capabilities),
+        clock: clock::given(clock)?,
+    };
+    py.detach(|| {
+        let registry = open_beside(&*store, "registry", options.clock.clone())?;
+        let served = crate::service::serve_stdio(store, registry.clone(), options);
+        registry.close()?;
+        served
+    })
+    .or_raise()
+}
+
+fn per_second(limit: Argument<'_, '_>) -> PyResult<NonZeroU32> {
+    let requests = u32::try_from(argument::count("rate_limit", limit)?).ok().and_then(NonZeroU32::new);
+    requests.ok_or_else(|| to_py(Error::invalid(format!("rate_limit must be 1 to {}, not {limit}", u32::MAX))))
+}
+
+fn address(host: &str) -> PyResult<IpAddr> {
+    match (host, host.parse()) {
+        ("localhost", _) => Ok(IpAddr::from([127, 0, 0, 1])),
+        (_, Ok(address)) => Ok(address),
+        (_, Err(_)) => Err(to_py(Error::invalid(format!(
+            "host must be an address of this machine, such as 127.0.0.1 or 0.0.0.0, not {host:?}"
+        )))),
+    }
+}
+
+/// A running server, made by serve(). It stops by `stop`, at the end of a `with`, or with the process.
+#[pyclass(frozen, weakref, name = "Server", module = "swarmstate")]
+pub(crate) struct PyServer {
+    server: Server,
+    registry: Arc<dyn Store>,
+}
+
+#[pymethods]
+impl PyServer {
+    /// Its URL on this machine.
+    #[getter]
+    fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The operator's key, which may do everything that the service does.
+    #[getter]
+    fn api_key(&self) -> &str {
+        self.server.api_key()
+    }
+
+    /// Stop accepting, let requests under way finish for up to ten seconds, and end. Stopping again is nothing.
+    ///
+    /// The store stays open.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            self.server.stop();
+            self.registry.close()
+        })
+        .or_raise()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<Bound<'_, PyType>>,
+        exc_value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let _ = (exc_type, exc_value, traceback);
+        self.stop(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Server at {}>", self.server.url())
+    }
+}
+
+impl Drop for PyServer {
+    /// Stops it detached, since requests under way may take a while.
+    fn drop(&mut self) {
+        let stopped = Python::try_attach(|py| py.detach(|| self.server.stop()));
+        // An interpreter that is at its end has nobody left to let run.
+        if stopped.is_none() {
+            self.server.stop();
+        }
+    }
+}
+
+/// Build the namespace of a conversation, an agent or a page.
+///
+/// Args:
+///     kind: What it is of, as the functions of `swarmstate.context` say.
+///     parts: Its parts, in order.
+///
+/// Returns:
+///     The namespace.
+///
+/// Raises:
+///     InvalidError: A part holds `:` or what no name may hold.
+#[pyfunction]
+#[pyo3(signature = (kind, *parts))]
+pub(crate) fn context_key(kind: &str, parts: Vec<Bound<'_, PyAny>>) -> PyResult<String> {
+    let texts = parts.iter().map(|part| argument::text("part", part)).collect::<PyResult<Vec<_>>>()?;
+    let context = match (kind, &texts[..]) {
+        ("slack", [channel, timestamp]) => Context::Slack(channel, timestamp),
+        ("agentmail", [thread]) => Context::Agentmail(thread),
+        ("github_issue", [owner, repository, number]) => Context::GithubIssue(owner, repository, number),
+        ("github_pull", [owner, repository, number]) => Context::GithubPull(owner, repository, number),
+        ("gitlab_merge", [project, number]) => Context::GitlabMerge(project, number),
+        ("gitlab_issue", [project, number]) => Context::GitlabIssue(project, number),
+        ("linear", [issue]) => Context::Linear(issue),
+        ("jira", [issue]) => Context::Jira(issue),
+        ("schedule", [schedule]) => Context::Schedule(schedule),
+        ("workflow", [run]) => Context::Workflow(run),
+        ("agent", [agent]) => Context::Agent(agent),
+        ("page", [page]) => Context::Page(page),
+        _ => return Err(to_py(Error::invalid(format!("there is no context {kind:?} of {} parts", texts.len())))),
+    };
+    context.key().or_raise()
+}

@@ -1,0 +1,33 @@
+//! The service: one store opened to agents in any language, over REST and MCP.
+//!
+//! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
+//! doors decode, call and encode. [`Server`] runs all of it beside whatever else the process does.
+
+mod administration;
+mod answer;
+mod app;
+pub mod auth;
+mod body;
+pub mod context;
+mod headers;
+pub mod history;
+mod json;
+mod mcp;
+mod measure;
+pub mod members;
+mod metrics;
+mod openapi;
+mod operations;
+pub mod ops;
+mod problem;
+mod rate;
+pub mod refusal;
+mod rest;
+mod route;
+mod server;
+mod snapshots;
+mod sweeper;
+mod unread;
+
+pub use mcp::stdio::{StdioOptions, serve_stdio};
+pub use server::{ServeOptions, Server, default_capabilities};

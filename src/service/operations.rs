@@ -1,0 +1,173 @@
+//! Every request that the service takes, told once: the OpenAPI document and the page `/docs` are made of this table.
+
+use axum::http::Method;
+
+/// A request, and what it answers.
+pub(super) struct Described {
+    pub(super) method: Method,
+    /// The path, with the names of its parts in braces.
+    pub(super) path: &'static str,
+    /// What generated clients call it.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    /// The headers and the parameters of the query that count.
+    pub(super) takes: Vec<&'static str>,
+    /// The schema of the body, and whether there must be one.
+    pub(super) body: Option<(&'static str, bool)>,
+    pub(super) status: u16,
+    /// The schema of the answer.
+    pub(super) answer: Option<&'static str>,
+    /// Refusals besides those that every request has.
+    pub(super) refusals: &'static [u16],
+}
+
+const CONDITIONS: &[&str] = &["X-Agent-ID", "X-Source-Task-Id", "If-Match", "If-None-Match"];
+const CONTEXT: &[&str] = &["X-Agent-ID", "X-Source-Task-Id"];
+const READ: &[&str] = &["X-Agent-ID", "X-Source-Task-Id", "If-None-Match"];
+const LIST: &[&str] = &["X-Agent-ID", "X-Source-Task-Id", "prefix", "limit", "cursor", "offset", "keysOnly"];
+
+/// All of them.
+pub(super) fn all() -> Vec<Described> {
+    let mut all = Vec::new();
+    all.extend(entries(false));
+    all.extend(entries(true));
+    all.push(Described {
+        body: Some(("Batch", true)),
+        refusals: &[409, 412, 413, 415],
+        ..described(Method::POST, "/api/kv/_/{namespace}", "batch", "Carries out operations, all or none", "Batched")
+    });
+    all.push(Described {
+        takes: vec!["prefix", "limit", "cursor"],
+        ..described(Method::GET, "/api/namespaces", "listNamespaces", "Lists the namespaces", "Namespaces")
+    });
+    all.extend(registry());
+    all.extend(snapshots());
+    all
+}
+
+fn described(
+    method: Method,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    answer: &'static str,
+) -> Described {
+    let answer = (!answer.is_empty()).then_some(answer);
+    let status = if answer.is_some() { 200 } else { 204 };
+    Described { method, path, id, summary, takes: vec!["X-Agent-ID"], body: None, status, answer, refusals: &[] }
+}
+
+/// What is done with entries, where the namespace is resolved or named.
+fn entries(is_named: bool) -> [Described; 6] {
+    let (list, key, incr, claim) = match is_named {
+        false => ("/api/kv", "/api/kv/{key}", "/api/kv/{key}/incr", "/api/kv/{key}/claim"),
+        true => (
+            "/api/kv/_/{namespace}",
+            "/api/kv/_/{namespace}/{key}",
+            "/api/kv/_/{namespace}/{key}/incr",
+            "/api/kv/_/{namespace}/{key}/claim",
+        ),
+    };
+    let id = |resolved, named| if is_named { named } else { resolved };
+    // The task tells a namespace, and counts for nothing where one is named.
+    let takes = |all: &'static [&'static str]| {
+        let rest = || all.iter().copied().filter(|name| *name != "X-Source-Task-Id").collect();
+        if is_named { rest() } else { all.to_vec() }
+    };
+    [
+        Described {
+            takes: takes(LIST),
+            ..described(Method::GET, list, id("list", "listIn"), "Lists entries by prefix", "Page")
+        },
+        Described {
+            takes: takes(READ),
+            refusals: &[304, 404],
+            ..described(Method::GET, key, id("get", "getIn"), "Reads an entry", "Entry")
+        },
+        Described {
+            takes: takes(CONDITIONS),
+            body: Some(("Put", true)),
+            refusals: &[412, 413, 415],
+            ..described(Method::PUT, key, id("put", "putIn"), "Writes an entry", "Entry")
+        },
+        Described {
+            takes: takes(CONDITIONS),
+            refusals: &[404, 412],
+            ..described(Method::DELETE, key, id("delete", "deleteIn"), "Removes an entry", "")
+        },
+        Described {
+            takes: takes(CONDITIONS),
+            body: Some(("Increment", false)),
+            refusals: &[409, 412, 413, 415],
+            ..described(Method::POST, incr, id("increment", "incrementIn"), "Adds to an integer", "Entry")
+        },
+        Described {
+            takes: takes(CONTEXT),
+            body: Some(("Claim", true)),
+            refusals: &[413, 415],
+            ..described(
+                Method::POST,
+                claim,
+                id("claim", "claimIn"),
+                "Writes a key for a while unless it is there",
+                "Claimed",
+            )
+        },
+    ]
+}
+
+/// Agents, tasks and tokens.
+fn registry() -> Vec<Described> {
+    let make = |path, id, summary, body, answer| Described {
+        body: Some((body, true)),
+        status: 201,
+        refusals: &[413, 415],
+        ..described(Method::POST, path, id, summary, answer)
+    };
+    let list = |path, id, summary, answer| Described {
+        takes: vec!["X-Agent-ID", "limit", "cursor"],
+        ..described(Method::GET, path, id, summary, answer)
+    };
+    let remove = |path, id, summary| Described { refusals: &[404], ..described(Method::DELETE, path, id, summary, "") };
+    vec![
+        list("/api/agents", "listAgents", "Lists the agents", "Agents"),
+        make("/api/agents", "putAgent", "Registers an agent, or changes it", "Agent", "Agent"),
+        remove("/api/agents/{id}", "removeAgent", "Forgets an agent"),
+        list("/api/tasks", "listTasks", "Lists the tasks", "Tasks"),
+        make("/api/tasks", "putTask", "Registers a task, or changes it", "NewTask", "Task"),
+        remove("/api/tasks/{id}", "removeTask", "Forgets a task"),
+        list("/api/tokens", "listTokens", "Lists the tokens, without their secrets", "Tokens"),
+        make("/api/tokens", "makeToken", "Makes a token, and shows its secret once", "NewToken", "Token"),
+        remove("/api/tokens/{id}", "removeToken", "Revokes a token"),
+    ]
+}
+
+/// The snapshots.
+fn snapshots() -> [Described; 5] {
+    [
+        described(Method::GET, "/api/snapshots", "listSnapshots", "Lists the snapshots, oldest first", "Snapshots"),
+        Described {
+            status: 201,
+            ..described(Method::POST, "/api/snapshots", "takeSnapshot", "Takes a snapshot", "Snapshot")
+        },
+        Described {
+            takes: vec!["X-Agent-ID", "base", "limit", "cursor"],
+            refusals: &[404],
+            ..described(Method::GET, "/api/snapshots/{id}/diff", "diff", "Tells what changed since another one", "Diff")
+        },
+        Described {
+            refusals: &[404],
+            ..described(
+                Method::GET,
+                "/api/snapshots/{id}/kv/_/{namespace}/{key}",
+                "getInSnapshot",
+                "Reads an entry of a snapshot",
+                "Entry",
+            )
+        },
+        Described {
+            refusals: &[404],
+            ..described(Method::POST, "/api/snapshots/{id}/restore", "restore", "Goes back to a snapshot", "Restored")
+        },
+    ]
+}
