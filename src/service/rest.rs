@@ -14,20 +14,22 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use super::administration::registry;
 use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified, text};
 use super::app::App;
-use super::auth::Caller;
+use super::auth::{Caller, Identity};
 use super::body;
+use super::changes::Scope;
 use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
-use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
+use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Query, Step, missing, read_value};
 use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
+use super::watch;
 use crate::error::Error;
-use crate::key::Namespace;
+use crate::key::{Namespace, Prefix};
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
@@ -122,6 +124,7 @@ fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
 
 /// A request that was judged by all but its body.
 struct Ready {
+    identity: Identity,
     caller: Caller,
     route: Route,
     /// The namespace, named or resolved; empty where the route has none.
@@ -135,7 +138,7 @@ impl Ready {
         let identity = app.registry.authenticate(bearer(&parts.headers)?)?;
         app.take_turn(&identity)?;
         let route = Route::of(&parts.method, parts.uri.path())?;
-        let caller = app.registry.caller(identity, single(&parts.headers, &AGENT)?)?;
+        let caller = app.registry.caller(identity.clone(), single(&parts.headers, &AGENT)?)?;
         let (named, key) = match &route {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
@@ -148,7 +151,7 @@ impl Ready {
             Some(Some(named)) => checked("namespace", named)?,
             Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
         };
-        let ready = Self { caller, route, namespace, key };
+        let ready = Self { identity, caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
         Ok(ready)
     }
@@ -180,13 +183,35 @@ impl Ready {
         let query = parts.uri.query().unwrap_or("");
         let answer = match &self.route {
             Route::Entry(_, _, verb) => entry(&app.keys, self.address(), *verb, &parts.headers, body),
-            Route::Entries(_, Collection::List) => list(&app.keys, &self.namespace, query),
+            Route::Entries(_, Collection::List) => self.list(app, parts, query),
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
-            Route::Namespaces => namespaces(&app.keys, query),
+            Route::Namespaces => self.namespaces(app, parts, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, body),
         };
         answer.map_err(|refusal| self.told(refusal))
+    }
+
+    /// The entries of the namespace, or its changes.
+    fn list(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let list = ListQuery::read(query)?;
+        if list.watch {
+            let prefix = Prefix::new(&*list.query.prefix)?;
+            let scope = Scope::Namespace((*self.namespace).into(), prefix.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::list(&app.keys, &self.namespace, &list)
+    }
+
+    /// The namespaces, or the changes in all of them.
+    fn namespaces(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let ListQuery { query, watch, .. } = ListQuery::read(query)?;
+        if watch {
+            self.caller.check_admin()?;
+            let scope = Scope::Namespaces(Prefix::new(&*query.prefix)?.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::namespaces(&app.keys, &query)
     }
 
     /// The refusal with the namespace that was named or resolved.
@@ -237,8 +262,7 @@ fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, bod
     }
 }
 
-fn list(keys: &Keys, namespace: &str, query: &str) -> Result<Answer> {
-    let list = ListQuery::read(query)?;
+fn list(keys: &Keys, namespace: &str, list: &ListQuery) -> Result<Answer> {
     if list.keys_only {
         let page = keys.list_keys(namespace, &list.query)?;
         return Ok(page_answer(namespace, page, |out, key| {
@@ -258,8 +282,8 @@ fn page_answer<T>(namespace: &str, page: Page<T>, write: impl FnMut(&mut Vec<u8>
     document(StatusCode::OK, page)
 }
 
-fn namespaces(keys: &Keys, query: &str) -> Result<Answer> {
-    let page = keys.namespaces(&ListQuery::read(query)?.query)?;
+fn namespaces(keys: &Keys, query: &Query) -> Result<Answer> {
+    let page = keys.namespaces(query)?;
     let names = Document::object()
         .list("namespaces", page.items, |out, name| write_json_string(out, &name))
         .optional_text("nextCursor", page.next.as_deref());

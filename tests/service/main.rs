@@ -22,3 +22,4 @@ mod registry;
 mod resolution;
 mod rules;
 mod values;
+mod watch;
