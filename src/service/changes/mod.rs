@@ -251,3 +251,6 @@ impl Drop for Writing<'_> {
         self.changes.change(|state| state.end(&self.namespace, self.ticket, came_of_it));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The order of the changes in one namespace, whose writers end in any order.
 //!
-//! A change is held back until every write that was under way when it was told has ended, since one of those may have a lower
-//! revision, and until all that is held back below it goes out. So it waits for no write that began later.
+//! A write that begins after another was told has the higher revision. So a change is held back while a write is under way that
+//! began before it was told, or before a change with a higher revision was; no later write holds it back.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,18 @@ pub(super) struct Flow {
     under_way: Vec<u64>,
     /// What is held back, with the first ticket that it does not wait for.
     held: BTreeMap<Revision, (u64, Change)>,
-    /// Where a write may have happened: the first ticket that this was not waiting for.
-    doubt: Option<u64>,
+    doubt: Doubt,
+}
+
+/// Whether it is still to be told that anything may have changed.
+#[derive(Clone, Copy, Default)]
+enum Doubt {
+    #[default]
+    None,
+    /// Once every write with a lower ticket has ended.
+    Until(u64),
+    /// Once every change up to this revision is told.
+    Behind(Revision),
 }
 
 impl Flow {
@@ -33,21 +43,21 @@ impl Flow {
 
     /// Has it told, once every write under way has ended, that anything may have changed.
     pub(super) fn doubt(&mut self, next: u64) {
-        self.doubt = Some(next);
+        self.doubt = Doubt::Until(next);
     }
 
     /// What can be told by now, in its order.
     pub(super) fn due(&mut self) -> Vec<Change> {
         let oldest = self.under_way.first().copied().unwrap_or(u64::MAX);
-        let mut due = Vec::new();
-        while let Some(first) = self.held.first_entry() {
-            if first.get().0 > oldest {
-                break;
-            }
-            due.push(first.remove().1);
+        if matches!(self.doubt, Doubt::Until(next) if next <= oldest) {
+            self.doubt = Doubt::Behind(self.held.last_key_value().map_or(0, |(revision, _)| *revision));
         }
-        if self.doubt.is_some_and(|next| next <= oldest) {
-            self.doubt = None;
+        let last = self.held.iter().rev().find(|(_, (next, _))| *next <= oldest).map(|(revision, _)| *revision);
+        let rest = self.held.split_off(&last.map_or(0, |last| last + 1));
+        let mut due: Vec<_> = std::mem::replace(&mut self.held, rest).into_values().map(|(_, change)| change).collect();
+        let is_told = |last: Revision| self.held.first_key_value().is_none_or(|(first, _)| *first > last);
+        if matches!(self.doubt, Doubt::Behind(last) if is_told(last)) {
+            self.doubt = Doubt::None;
             due.push(Change::Reset);
         }
         due
@@ -55,6 +65,6 @@ impl Flow {
 
     /// Whether nothing is under way and nothing held back.
     pub(super) fn is_over(&self) -> bool {
-        self.under_way.is_empty() && self.held.is_empty() && self.doubt.is_none()
+        self.under_way.is_empty() && self.held.is_empty() && matches!(self.doubt, Doubt::None)
     }
 }
