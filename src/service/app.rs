@@ -21,6 +21,9 @@ use crate::error::Error;
 /// Room for bodies that are being read, in KiB.
 const BODY_ROOM_KIB: usize = 256 * 1024;
 
+/// Room for answers that are being sent, in KiB.
+const ANSWER_ROOM_KIB: usize = 256 * 1024;
+
 /// The place that a connection takes among those that are served at a time, until it gives it up.
 #[derive(Clone)]
 pub(super) struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
@@ -44,8 +47,11 @@ pub(super) struct App {
     address: SocketAddr,
     public_host: Option<String>,
     body_room: Semaphore,
+    answer_room: Arc<Semaphore>,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
+    /// Whether each request is told in a line on stderr.
+    pub(super) has_access_log: bool,
 }
 
 impl App {
@@ -56,6 +62,7 @@ impl App {
         address: SocketAddr,
         public_host: Option<String>,
         rate: Option<Rate>,
+        has_access_log: bool,
     ) -> Self {
         Self {
             keys,
@@ -63,8 +70,10 @@ impl App {
             address,
             public_host,
             body_room: Semaphore::new(BODY_ROOM_KIB),
+            answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
             rate,
             metrics: Metrics::new(),
+            has_access_log,
         }
     }
 
@@ -114,6 +123,12 @@ impl App {
         let is_address = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.address.ip());
         let is_public = self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
         is_address || is_public || host.eq_ignore_ascii_case("localhost")
+    }
+
+    /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.
+    pub(super) async fn room_for_answer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let room = u32::try_from(bytes.div_ceil(1024).min(ANSWER_ROOM_KIB)).ok()?;
+        self.answer_room.clone().acquire_many_owned(room).await.ok()
     }
 
     /// Room for so many more bytes of a body, as long as the permit is held; `None` where there is none left.

@@ -14,6 +14,7 @@ mod headers;
 pub mod history;
 mod json;
 mod mcp;
+mod measure;
 pub mod members;
 mod metrics;
 mod openapi;
@@ -26,6 +27,8 @@ mod rest;
 mod route;
 mod server;
 mod snapshots;
+mod sweeper;
+mod unread;
 mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};

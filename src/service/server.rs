@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
+use axum::middleware::from_fn_with_state;
 use axum::routing::any;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -28,9 +29,11 @@ use super::answer::Answer;
 use super::app::{App, Place};
 use super::auth::{Registry, new_operator_key};
 use super::mcp::{self, Mcp};
+use super::measure::measure;
 use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
+use super::sweeper::sweep;
 use super::watch;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -38,6 +41,9 @@ use crate::store::Store;
 
 /// Connections that are served at a time; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
+
+/// Requests that wait for a disk or a network at a time, each with what it reads; further ones wait their turn.
+const MAX_AT_WORK: usize = 64;
 
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -69,6 +75,8 @@ pub struct ServeOptions {
     pub capabilities: Vec<String>,
     /// Requests a second that are taken from each key or token; `None` = any number.
     pub rate_limit: Option<NonZeroU32>,
+    /// Whether each request is told in a line on stderr, without keys, values and secrets.
+    pub access_log: bool,
     /// What tells the time; the clock of the store.
     pub clock: Clock,
 }
@@ -76,13 +84,14 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, clock: _ } = self;
+        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, access_log, clock: _ } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
             .field("public_url", public_url)
             .field("capabilities", capabilities)
             .field("rate_limit", rate_limit)
+            .field("access_log", access_log)
             .finish_non_exhaustive()
     }
 }
@@ -96,6 +105,7 @@ impl Default for ServeOptions {
             public_url: None,
             capabilities: default_capabilities(),
             rate_limit: None,
+            access_log: false,
             clock: Clock::system(),
         }
     }
@@ -129,14 +139,16 @@ impl Server {
         let keys = Keys::new(store, options.clock.clone());
         let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
         let registry = Registry::new(registry, &api_key, options.clock);
-        let app = Arc::new(App::new(keys, registry, address, public_host, rate));
+        let app = Arc::new(App::new(keys, registry, address, public_host, rate, options.access_log));
         let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
         let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
+        let router = router.layer(from_fn_with_state(app.clone(), measure));
         let (stop, stopped) = signal::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
             .enable_time()
+            .max_blocking_threads(MAX_AT_WORK)
             .thread_name("swarmstate-serve")
             .build()
             .map_err(no_thread)?;
@@ -145,6 +157,7 @@ impl Server {
             .spawn(move || {
                 runtime.spawn(sum_up(app.clone()));
                 runtime.spawn(watch::tend(app.clone()));
+                runtime.spawn(sweep(app.clone()));
                 runtime.block_on(serve(listener, router, app, stopped));
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use swarmstate::open::open_beside;
 use swarmstate::service::{ServeOptions, Server};
 use swarmstate::{
@@ -25,6 +25,7 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
+    registry: Arc<dyn Store>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -45,8 +46,8 @@ impl Service {
         let registry = open_beside(&*store, "registry", clock.clone()).expect("a registry opens beside every engine");
         let mut options = ServeOptions { clock: clock.clone(), ..ServeOptions::default() };
         change(&mut options);
-        let server = Server::start(store.clone(), registry, options).expect("there is a free port");
-        Self { server, store, clock, _folder: folder }
+        let server = Server::start(store.clone(), registry.clone(), options).expect("there is a free port");
+        Self { server, store, clock, registry, _folder: folder }
     }
 
     /// The client that may do everything.
@@ -68,8 +69,13 @@ impl Service {
     }
 
     pub(crate) fn anonymous(&self) -> Client {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
-        Client { agent: config.build().into(), url: self.server.url(), headers: Vec::new() }
+        Client::of(&self.server)
+    }
+
+    /// Another server on the same store and registry.
+    pub(crate) fn beside(&self) -> Server {
+        let options = ServeOptions { clock: self.clock.clone(), ..ServeOptions::default() };
+        Server::start(self.store.clone(), self.registry.clone(), options).expect("there is a free port")
     }
 
     /// What the server sends back to exactly these bytes, until it closes or `patience` is over.
@@ -120,6 +126,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client without credentials.
+    pub(crate) fn of(server: &Server) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        Self { agent: config.build().into(), url: server.url(), headers: Vec::new() }
+    }
+
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -142,16 +154,6 @@ impl Client {
         (response.status().as_u16(), response.into_body().into_reader())
     }
 
-    /// What a tool answers over MCP.
-    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
-        let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-            "params": {"name": name, "arguments": arguments}});
-        let client = self.clone().with("Accept", "application/json, text/event-stream");
-        let answer = client.post("/mcp", &call.to_string());
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.body["result"].clone()
-    }
-
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "")
     }
@@ -166,6 +168,16 @@ impl Client {
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, "")
+    }
+
+    /// What a tool answers over MCP: its structured content.
+    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
+        let params = json!({"name": name, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let client = self.clone().with("Accept", "application/json, text/event-stream");
+        let answer = client.post("/mcp", &message.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        answer.body["result"]["structuredContent"].clone()
     }
 
     /// Writes a value that JSON text states, without a type.

@@ -21,5 +21,6 @@ mod refusals;
 mod registry;
 mod resolution;
 mod rules;
+mod tools;
 mod values;
 mod watch;
