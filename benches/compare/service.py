@@ -187,27 +187,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench service", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds; stores nothing")
     parser.add_argument("--bare", default="target/bare/release/bare-route", help="the program of the bare route")
+    parser.add_argument("--build", default="release", help="the profile that the wheel was built with")
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"), help="the date that the rows are stored with")
     arguments = parser.parse_args()
-    rounds, seconds = (2, 1) if arguments.quick else (7, 2)
+    rounds, seconds = (2, 1) if arguments.quick else (5, 1)
     with subprocess.Popen([arguments.bare, KEY], stdout=subprocess.PIPE, text=True) as bare_route:
-        bare = f"http://127.0.0.1:{int(bare_route.stdout.readline())}"
-        server = servers.Server()
-        wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()[1]
-        facts = {**machine.facts(arguments.date), "wrk": wrk, "durability": "normal; Redis: none"}
-        print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
-        rows = []
-        for part in (
-            throughput("SQLite", "sqlite:///state.db?durability=normal", bare, rounds, seconds),
-            throughput("Redis", f"redis://127.0.0.1:{server.port}", bare, rounds, seconds),
-            watches("sqlite:///state.db?durability=normal", WATCHES),
-        ):
-            for row in part:
-                show(row)
-                rows.append(row)
-        facts["load average at the end"] = machine.load()
-        server.stop()
-        bare_route.terminate()
+        try:
+            bare = f"http://127.0.0.1:{int(bare_route.stdout.readline())}"
+            server = servers.Server()
+            wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()[1]
+            facts = {
+                **machine.facts(arguments.date),
+                "wrk": wrk,
+                "durability": "normal; Redis: none",
+                "build": arguments.build,
+            }
+            print(*(f"{name}: {fact}" for name, fact in facts.items()), sep="\n")
+            rows = []
+            for part in (
+                throughput("SQLite", "sqlite:///state.db?durability=normal", bare, rounds, seconds),
+                throughput("Redis", f"redis://127.0.0.1:{server.port}", bare, rounds, seconds),
+                watches("sqlite:///state.db?durability=normal", WATCHES),
+            ):
+                for row in part:
+                    show(row)
+                    rows.append(row)
+            facts["load average at the end"] = machine.load()
+            server.stop()
+        finally:
+            bare_route.terminate()
     if not arguments.quick:
         machine.results("service.json").write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
 
