@@ -1,4 +1,6 @@
-"""Measures the KV service against one bare axum route with the same authentication; stores `benches/results/service.json`.
+"""Measures the KV service against one bare axum route with the same authentication.
+
+It prints a table and stores `benches/results/service.json`.
 
 `scripts/bench service` builds the released wheel and the bare route, has `wrk` installed and runs this. Both servers
 and the load share the machine, so ratios say more than rates: in each round the work follows the bare route at once.
