@@ -167,6 +167,8 @@ impl Ready {
     fn waits(&self, app: &App) -> bool {
         match self.route {
             Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
+            // It may be long, and leaves this thread to the others.
+            Route::Entries(_, Collection::List) | Route::History(_) => true,
             _ => app.waits() || app.registry.waits(),
         }
     }
