@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
@@ -30,10 +31,26 @@ const READING_MUCH: usize = 8;
 /// How long such a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The place that a connection takes among those that are served at a time, until it gives it up.
+#[derive(Clone)]
+pub(super) struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    /// The place that stands for `permit`.
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Leaves the place to another connection.
+    pub(super) fn give_up(&self) {
+        drop(self.0.lock().take());
+    }
+}
+
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
-    pub(super) registry: Registry,
+    pub(super) registry: Arc<Registry>,
     address: SocketAddr,
     public_host: Option<String>,
     body_room: Semaphore,
@@ -57,7 +74,7 @@ impl App {
     ) -> Self {
         Self {
             keys,
-            registry,
+            registry: Arc::new(registry),
             address,
             public_host,
             body_room: Semaphore::new(BODY_ROOM_KIB),
@@ -123,7 +140,7 @@ impl App {
     /// `Busy` where it does not come within two seconds.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         let turn = tokio::time::timeout(TURN_PATIENCE, self.reading_much.acquire()).await;
-        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| Reason::Busy.into())
+        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| Reason::CROWDED.into())
     }
 
     /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.

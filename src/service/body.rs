@@ -59,7 +59,7 @@ async fn collect(app: &App, mut body: Body, limit: usize) -> Result<Vec<u8>> {
             return Err(too_large("the body in bytes", length, limit));
         }
         while length > FREE * (room.len() + 1) {
-            room.push(app.room_for(FREE).ok_or(Reason::Busy)?);
+            room.push(app.room_for(FREE).ok_or(Reason::CROWDED)?);
         }
         bytes.extend_from_slice(&data);
     }

@@ -8,6 +8,7 @@ mod answer;
 mod app;
 pub mod auth;
 mod body;
+mod changes;
 pub mod context;
 mod headers;
 pub mod history;
@@ -28,6 +29,7 @@ mod server;
 mod snapshots;
 mod sweeper;
 mod unread;
+mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};

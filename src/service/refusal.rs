@@ -43,15 +43,20 @@ pub enum Reason {
     /// The body took too long to arrive.
     #[error("{0}")]
     Late(&'static str),
-    /// Other bodies, or answers that nobody reads, take all the room that there is.
-    #[error("too many large bodies are under way at once; repeat in a moment")]
-    Busy,
+    /// Others take all the room that there is.
+    #[error("{0}")]
+    Busy(&'static str),
     /// The caller asks more often than the server lets anyone.
     #[error("too many requests; the server takes only so many a second from each caller")]
     Often,
     /// What the store, or a check before it, answered.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl Reason {
+    /// Other bodies, or answers that nobody reads, take all the room that there is.
+    pub(super) const CROWDED: Self = Self::Busy("too many large bodies are under way at once; repeat in a moment");
 }
 
 impl<T: Into<Reason>> From<T> for Refusal {

@@ -13,21 +13,23 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use super::administration::registry;
 use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified, text};
 use super::app::App;
-use super::auth::Caller;
+use super::auth::{Caller, Identity};
 use super::body;
+use super::changes::Scope;
 use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::measure::note;
 use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
-use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
+use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Query, Step, missing, read_value};
 use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
+use super::watch;
 use crate::error::Error;
-use crate::key::Namespace;
+use crate::key::{Namespace, Prefix};
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
@@ -53,14 +55,12 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     if parts.uri.path() == "/metrics" {
         return app.run(app.registry.waits(), move |app| metrics(app, &parts)).await;
     }
-    let waits = app.waits() || app.registry.waits();
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
-        // Without a body both halves are one piece of work; one that may be long leaves this thread to the others.
-        let route = Route::of(&parts.method, parts.uri.path());
-        let is_long = matches!(route, Ok(Route::Entries(_, Collection::List) | Route::History(_)));
-        return app.run(waits || is_long, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
+    let judging_waits = app.registry.reads_wait();
+    if judging_waits && matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
+        // Without a body both halves are one piece of work, and hand over to another thread once.
+        return app.run(true, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
-    let judged = app.run(app.registry.waits(), move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
+    let judged = app.run(judging_waits, move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
     let (ready, parts) = match judged {
         Ok(judged) => judged,
         Err(refusal) => return Ok(refused_unread(&refusal, body).await),
@@ -69,7 +69,7 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
         Ok(body) => body,
         Err(refusal) => return Ok(closing(problem::response(&ready.told(refusal)))),
     };
-    app.run(waits, move |app| ready.respond(app, &parts, &body)).await
+    app.run(ready.waits(&app), move |app| ready.respond(app, &parts, &body)).await
 }
 
 /// The refusal of a request whose body nobody wants. Where the body is small the connection can go on behind it.
@@ -120,6 +120,7 @@ fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
 
 /// A request that was judged by all but its body.
 struct Ready {
+    identity: Identity,
     caller: Caller,
     route: Route,
     /// The namespace, named or resolved; empty where the route has none.
@@ -147,7 +148,7 @@ impl Ready {
             Some(Some(named)) => checked("namespace", named)?,
             Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
         };
-        let ready = Self { caller, route, namespace, key };
+        let ready = Self { identity, caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
         Ok(ready)
     }
@@ -159,6 +160,16 @@ impl Ready {
             }
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
             Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
+        }
+    }
+
+    /// Whether carrying it out may wait for longer than another thread takes to begin.
+    fn waits(&self, app: &App) -> bool {
+        match self.route {
+            Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
+            // It may be long, and leaves this thread to the others.
+            Route::Entries(_, Collection::List) | Route::History(_) => true,
+            _ => app.waits() || app.registry.waits(),
         }
     }
 
@@ -179,13 +190,35 @@ impl Ready {
         let query = parts.uri.query().unwrap_or("");
         let answer = match &self.route {
             Route::Entry(_, _, verb) => entry(&app.keys, self.address(), *verb, &parts.headers, body),
-            Route::Entries(_, Collection::List) => list(&app.keys, &self.namespace, query),
+            Route::Entries(_, Collection::List) => self.list(app, parts, query),
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
-            Route::Namespaces => namespaces(&app.keys, query),
+            Route::Namespaces => self.namespaces(app, parts, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, query, body),
         };
         answer.map_err(|refusal| self.told(refusal))
+    }
+
+    /// The entries of the namespace, or its changes.
+    fn list(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let list = ListQuery::read(query)?;
+        if list.watch {
+            let prefix = Prefix::new(&*list.query.prefix)?;
+            let scope = Scope::Namespace((*self.namespace).into(), prefix.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::list(&app.keys, &self.namespace, &list)
+    }
+
+    /// The namespaces, or the changes in all of them.
+    fn namespaces(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let ListQuery { query, watch, .. } = ListQuery::read(query)?;
+        if watch {
+            self.caller.check_admin()?;
+            let scope = Scope::Namespaces(Prefix::new(&*query.prefix)?.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::namespaces(&app.keys, &query)
     }
 
     /// The refusal with the namespace that was named or resolved.
@@ -236,8 +269,7 @@ fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, bod
     }
 }
 
-fn list(keys: &Keys, namespace: &str, query: &str) -> Result<Answer> {
-    let list = ListQuery::read(query)?;
+fn list(keys: &Keys, namespace: &str, list: &ListQuery) -> Result<Answer> {
     if list.keys_only {
         let page = keys.list_keys(namespace, &list.query)?;
         return Ok(page_answer(namespace, page, |out, key| {
@@ -257,8 +289,8 @@ fn page_answer<T>(namespace: &str, page: Page<T>, write: impl FnMut(&mut Vec<u8>
     document(StatusCode::OK, page)
 }
 
-fn namespaces(keys: &Keys, query: &str) -> Result<Answer> {
-    let page = keys.namespaces(&ListQuery::read(query)?.query)?;
+fn namespaces(keys: &Keys, query: &Query) -> Result<Answer> {
+    let page = keys.namespaces(query)?;
     let names = Document::object()
         .list("namespaces", page.items, |out, name| write_json_string(out, &name))
         .optional_text("nextCursor", page.next.as_deref());

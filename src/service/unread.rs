@@ -39,7 +39,7 @@ pub(super) async fn hold(app: &App, method: &Method, answer: Answer) -> Answer {
 
 fn refusal(method: &Method) -> Refusal {
     match *method == Method::GET || *method == Method::HEAD {
-        true => Reason::Busy.into(),
+        true => Reason::CROWDED.into(),
         // What it answered is lost, so the client hears that it may have happened.
         false => Error::Unavailable { what: "answers that nobody reads take all the room".to_owned() }.into(),
     }
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn who_asked_to_change_something_is_told_that_it_may_have_happened() {
-        assert_eq!(refusal(&Method::GET).reason, Reason::Busy);
-        assert_eq!(refusal(&Method::HEAD).reason, Reason::Busy);
+        assert_eq!(refusal(&Method::GET).reason, Reason::CROWDED);
+        assert_eq!(refusal(&Method::HEAD).reason, Reason::CROWDED);
         for method in [Method::PUT, Method::POST, Method::DELETE] {
             assert!(matches!(refusal(&method).reason, Reason::Store(Error::Unavailable { .. })), "{method}");
         }

@@ -137,6 +137,23 @@ impl Client {
         self
     }
 
+    /// The same client, speaking for an agent.
+    pub(crate) fn with_agent(&self, id: &str) -> Self {
+        self.clone().with("X-Agent-ID", id)
+    }
+
+    /// The status of a GET, and its body as it arrives; each read of it has its time.
+    pub(crate) fn open(&self, path: &str) -> (u16, ureq::BodyReader<'static>) {
+        let mut request = Request::builder().uri(format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = self.agent.configure_request(request.body(()).expect("the request is well formed"));
+        let request = request.timeout_recv_body(Some(Duration::from_secs(60))).build();
+        let response = self.agent.run(request).expect("the server answers");
+        (response.status().as_u16(), response.into_body().into_reader())
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "")
     }
