@@ -2,19 +2,19 @@
 //!
 //! Here it is decided on which thread work runs. Nothing here knows what a request wants.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
+use super::host::Hosts;
 use super::metrics::Metrics;
 use super::ops::Keys;
+use super::pages::Pages;
 use super::rate::Rate;
-use super::refusal::{Reason, Result};
+use super::refusal::Result;
 use crate::error::Error;
 
 /// Room for bodies that are being read, in KiB.
@@ -23,9 +23,11 @@ const BODY_ROOM_KIB: usize = 256 * 1024;
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
-    pub(super) registry: Registry,
-    address: SocketAddr,
-    public_host: Option<String>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) pages: Pages,
+    /// Where browsers find pages, without a slash at the end; `None` where no listener serves them.
+    pub(super) pages_url: Option<String>,
+    hosts: Hosts,
     body_room: Semaphore,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
@@ -40,15 +42,23 @@ impl App {
         public_host: Option<String>,
         rate: Option<Rate>,
     ) -> Self {
+        let registry = Arc::new(registry);
         Self {
+            pages: Pages::new(registry.clone(), keys.clock().clone()),
+            pages_url: None,
             keys,
             registry,
-            address,
-            public_host,
+            hosts: Hosts::new(address, public_host),
             body_room: Semaphore::new(BODY_ROOM_KIB),
             rate,
             metrics: Metrics::new(),
         }
+    }
+
+    /// The same, with pages at `url`.
+    pub(super) fn with_pages_at(mut self, url: Option<String>) -> Self {
+        self.pages_url = url;
+        self
     }
 
     /// Counts a request of the caller.
@@ -78,25 +88,9 @@ impl App {
         done.unwrap_or_else(|_| Err(Error::corrupt("an operation ended without an answer").into()))
     }
 
-    /// Refuses a request whose Host is neither loopback, nor the address, nor the public name: a page of another site may have
-    /// had its name resolved to this machine.
+    /// Refuses a request whose Host is none of the API's names.
     pub(super) fn check_host(&self, parts: &Parts) -> Result<()> {
-        let mut given = parts.headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (given.next(), given.next()) else { return Err(Reason::Misdirected.into()) };
-        let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        let is_ours = |authority: &Authority| !authority.as_str().contains('@') && self.is_ours(authority.host());
-        // A request line may name a server too, and then the two may differ.
-        match authority.as_ref().is_some_and(is_ours) && parts.uri.authority().is_none_or(is_ours) {
-            true => Ok(()),
-            false => Err(Reason::Misdirected.into()),
-        }
-    }
-
-    fn is_ours(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let is_address = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.address.ip());
-        let is_public = self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
-        is_address || is_public || host.eq_ignore_ascii_case("localhost")
+        self.hosts.check(parts)
     }
 
     /// Room for so many more bytes of a body, as long as the permit is held; `None` where there is none left.

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Conflict, Error, Expected};
 use crate::key::{Key, Namespace, Prefix};
 use crate::msgpack::{self, MAX_DEPTH, read_integer};
-use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Range, Reader, Store};
+use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Range, Reader, Store, StoreExt};
 use crate::value::{Entry, Kind, Revision, Stamp, Value};
 
 /// The largest value, in bytes: of a string its UTF-8, of anything else its msgpack.
@@ -125,6 +125,11 @@ impl Keys {
         &self.store
     }
 
+    /// The clock that the store goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The entry, or `None`.
     ///
     /// # Errors
@@ -164,6 +169,15 @@ impl Keys {
             true => Ok(()),
             false => Err(missing(address)),
         }
+    }
+
+    /// Removes all that a namespace holds; one that holds nothing is no error.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    pub fn clear(&self, namespace: &str) -> Result<()> {
+        self.store.delete_namespace(namespace)?;
+        Ok(())
     }
 
     /// Adds to an integer, which is made where the key is not live, and returns the entry with the sum.

@@ -16,15 +16,16 @@ use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_
 use super::app::App;
 use super::auth::Caller;
 use super::body;
-use super::context::check_name;
+use super::context::{Context, check_name};
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
 use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
 use super::problem;
+use super::publish::pages;
 use super::refusal::{Reason, Refusal, Result};
-use super::route::{Collection, History, ListQuery, Route, Verb, decode};
+use super::route::{Collection, History, ListQuery, Publishing, Route, Verb, decode};
 use super::snapshots::history;
 use crate::error::Error;
 use crate::key::Namespace;
@@ -57,12 +58,22 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     if parts.uri.path() == "/metrics" {
         return app.run(app.registry.waits(), move |app| metrics(app, &parts)).await;
     }
+    carry_out(app, parts, body, Ready::judge).await
+}
+
+/// Judges a request, reads its body and carries it out; `judge` tells for whom and where.
+pub(super) async fn carry_out(
+    app: Arc<App>,
+    parts: Parts,
+    body: Body,
+    judge: impl FnOnce(&App, &Parts) -> Result<Ready> + Send + 'static,
+) -> Result<Answer> {
     let waits = app.waits() || app.registry.waits();
     if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
         // Without a body both halves are one piece of work.
-        return app.run(waits, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
+        return app.run(waits, move |app| judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
-    let judged = app.run(app.registry.waits(), move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
+    let judged = app.run(app.registry.waits(), move |app| Ok((judge(app, &parts)?, parts))).await;
     let (ready, parts) = match judged {
         Ok(judged) => judged,
         Err(refusal) => return Ok(refused_unread(&refusal, body).await),
@@ -71,6 +82,8 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
         Ok(body) => body,
         Err(refusal) => return Ok(closing(problem::response(&ready.told(refusal)))),
     };
+    // A page's password is hashed at length.
+    let waits = waits || matches!(ready.route, Route::Pages(_));
     app.run(waits, move |app| ready.respond(app, &parts, &body)).await
 }
 
@@ -121,7 +134,7 @@ fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
 }
 
 /// A request that was judged by all but its body.
-struct Ready {
+pub(super) struct Ready {
     caller: Caller,
     route: Route,
     /// The namespace, named or resolved; empty where the route has none.
@@ -136,17 +149,32 @@ impl Ready {
         app.take_turn(&identity)?;
         let route = Route::of(&parts.method, parts.uri.path())?;
         let caller = app.registry.caller(identity, single(&parts.headers, &AGENT)?)?;
+        let resolve = |caller: &Caller| app.registry.resolve(caller, single(&parts.headers, &TASK)?);
+        Self::new(route, caller, resolve)
+    }
+
+    /// A request of a page's own script: whatever namespace it names, the page's is meant, and nothing but keys is there.
+    pub(super) fn of_page(route: Route, page: &str) -> Result<Self> {
+        let route = match route {
+            Route::Entry(_, key, verb) => Route::Entry(None, key, verb),
+            Route::Entries(_, collection) => Route::Entries(None, collection),
+            _ => return Err(Reason::NoRoute.into()),
+        };
+        Self::new(route, Caller::page(page), |_| Ok(Context::Page(page).key()?))
+    }
+
+    fn new(route: Route, caller: Caller, resolve: impl FnOnce(&Caller) -> Result<String>) -> Result<Self> {
         let (named, key) = match &route {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
             Route::History(History::Entry(_, named, key)) => (Some(Some(&**named)), Some(key)),
-            Route::Namespaces | Route::Registry(..) | Route::History(_) => (None, None),
+            Route::Namespaces | Route::Registry(..) | Route::Pages(_) | Route::History(_) => (None, None),
         };
         let key = key.map_or(Ok(String::new()), |key| checked("key", key))?;
         let namespace = match named {
             None => String::new(),
             Some(Some(named)) => checked("namespace", named)?,
-            Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
+            Some(None) => resolve(&caller)?,
         };
         let ready = Self { caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
@@ -155,9 +183,11 @@ impl Ready {
 
     fn check_rights(&self) -> Result<()> {
         match &self.route {
-            Route::Entry(_, _, Verb::Get) | Route::Entries(_, Collection::List) | Route::Namespaces => {
-                self.caller.check_read()
-            }
+            Route::Entry(_, _, Verb::Get)
+            | Route::Entries(_, Collection::List)
+            | Route::Namespaces
+            | Route::Pages(Publishing::List) => self.caller.check_read(),
+            Route::Pages(_) => self.caller.check_publish(),
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
             Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
         }
@@ -170,7 +200,7 @@ impl Ready {
     /// The most bytes of a body.
     fn body_limit(&self) -> usize {
         match self.route {
-            Route::Entry(_, _, Verb::Put | Verb::Claim) => VALUE_BODY,
+            Route::Entry(_, _, Verb::Put | Verb::Claim) | Route::Pages(Publishing::Make) => VALUE_BODY,
             Route::Entries(_, Collection::Batch) => BATCH_BODY,
             _ => SMALL_BODY,
         }
@@ -184,6 +214,7 @@ impl Ready {
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
             Route::Namespaces => namespaces(&app.keys, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
+            Route::Pages(wanted) => pages(app, &self.caller, wanted, body),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, body),
         };
         answer.map_err(|refusal| self.told(refusal))

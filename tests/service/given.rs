@@ -72,9 +72,23 @@ impl Service {
         Client { agent: config.build().into(), url: self.server.url(), headers: Vec::new() }
     }
 
+    /// Another server on the same store and registry.
+    pub(crate) fn second(&self) -> Self {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let registry = open_beside(&*store, "registry", clock.clone()).expect("a registry opens beside every engine");
+        let options = ServeOptions { clock: clock.clone(), ..ServeOptions::default() };
+        let server = Server::start(store.clone(), registry, options).expect("there is a free port");
+        Self { server, store, clock, _folder: None }
+    }
+
     /// What the server sends back to exactly these bytes, until it closes or `patience` is over.
     pub(crate) fn raw(&self, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.server.address()).expect("the server listens");
+        self.raw_at(&self.server.address().to_string(), request)
+    }
+
+    /// The same, for the listener at an address.
+    pub(crate) fn raw_at(&self, address: &str, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
         // A server that refuses early may close before all is sent.
         let _ = stream.write_all(request);
@@ -122,6 +136,12 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same client at another address.
+    pub(crate) fn at(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.url);
         self
     }
 
