@@ -35,6 +35,7 @@ use crate::waiting::Waiting;
 ///     capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
 ///         list narrows it.
 ///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
+///     access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
 ///     clock: What tells the time; the clock of the store, if that has one.
 ///
 /// Returns:
@@ -49,7 +50,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, access_log=False, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -62,10 +63,11 @@ pub(crate) fn serve(
     pages_url: Option<Argument<'_, '_>>,
     capabilities: Option<Vec<String>>,
     rate_limit: Option<Argument<'_, '_>>,
+    access_log: bool,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
     let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
-    let mut options = ServeOptions { clock: clock::given(clock)?, ..ServeOptions::default() };
+    let mut options = ServeOptions { access_log, clock: clock::given(clock)?, ..ServeOptions::default() };
     if let Some(host) = host {
         options.host = address(argument::text("host", host)?)?;
     }

@@ -31,6 +31,8 @@ pub(super) struct App {
     body_room: Semaphore,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
+    /// Whether each request is told in a line on stderr.
+    pub(super) has_access_log: bool,
 }
 
 impl App {
@@ -41,6 +43,7 @@ impl App {
         address: SocketAddr,
         public_host: Option<String>,
         rate: Option<Rate>,
+        has_access_log: bool,
     ) -> Self {
         let registry = Arc::new(registry);
         Self {
@@ -52,6 +55,7 @@ impl App {
             body_room: Semaphore::new(BODY_ROOM_KIB),
             rate,
             metrics: Metrics::new(),
+            has_access_log,
         }
     }
 

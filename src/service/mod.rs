@@ -14,6 +14,7 @@ pub mod history;
 mod host;
 mod json;
 mod mcp;
+mod measure;
 pub mod members;
 mod metrics;
 mod openapi;
@@ -32,6 +33,7 @@ pub mod session;
 mod site;
 mod site_text;
 mod snapshots;
+mod sweeper;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};

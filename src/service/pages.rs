@@ -114,12 +114,12 @@ impl Pages {
         Ok((id, page))
     }
 
-    /// All pages by id, without their texts.
+    /// At most `limit` pages behind the id `after`, by id, without their texts.
     ///
     /// # Errors
     /// Whatever the registry's store answers.
-    pub fn list(&self) -> Result<Vec<(String, WebPage)>> {
-        self.registry.all(PAGES)
+    pub fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, WebPage)>> {
+        self.registry.some(PAGES, after, limit)
     }
 
     /// The page of that id.

@@ -5,23 +5,24 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 
+use super::administration::listed;
 use super::answer::{document, empty};
 use super::app::App;
 use super::auth::Caller;
 use super::context::Context;
 use super::json::Document;
 use super::members::{Members, decode as decode_body};
-use super::ops::{MAX_VALUE_BYTES, too_large};
+use super::ops::{MAX_VALUE_BYTES, decode_cursor, too_large};
 use super::pages::{Access, WebPage};
 use super::refusal::{Refusal, Result};
-use super::route::{Publishing, decode};
+use super::route::{ListQuery, Publishing, decode};
 use super::session::{SESSION, Session};
 use crate::error::Error;
 
 /// Carries out what a request wants of the pages.
-pub(super) fn pages(app: &App, caller: &Caller, wanted: &Publishing, body: &[u8]) -> Result<Response<Body>> {
+pub(super) fn pages(app: &App, caller: &Caller, wanted: &Publishing, query: &str, body: &[u8]) -> Result<Response<Body>> {
     match wanted {
-        Publishing::List => list(app, caller),
+        Publishing::List => list(app, caller, query),
         Publishing::Make => make(app, caller, body),
         Publishing::Remove(id) => remove(app, &managed(app, caller, id)?.0),
         Publishing::Launch(id) => {
@@ -41,10 +42,20 @@ fn managed(app: &App, caller: &Caller, id: &str) -> Result<(String, WebPage)> {
     }
 }
 
-fn list(app: &App, caller: &Caller) -> Result<Response<Body>> {
-    let rows = app.pages.list()?.into_iter().filter(|(_, page)| caller.may_manage(page.agent_id.as_deref()));
-    let list = Document::object().list("pages", rows, |out, (id, page)| out.extend(shown(app, &id, &page).finish()));
-    Ok(document(StatusCode::OK, list))
+/// A page of those that the caller manages.
+fn list(app: &App, caller: &Caller, query: &str) -> Result<Response<Body>> {
+    let query = ListQuery::read(query)?.query;
+    let (mut after, mut rows) = (decode_cursor(query.cursor.as_deref())?, Vec::new());
+    loop {
+        let wanted = query.limit + 1 - rows.len();
+        let read = app.pages.list(after.as_deref(), wanted)?;
+        let is_last = read.len() < wanted;
+        after = read.last().map(|(id, _)| id.clone());
+        rows.extend(read.into_iter().filter(|(_, page)| caller.may_manage(page.agent_id.as_deref())));
+        if is_last || rows.len() > query.limit {
+            return listed("pages", query.limit, rows, |id, page| shown(app, id, &page));
+        }
+    }
 }
 
 fn make(app: &App, caller: &Caller, body: &[u8]) -> Result<Response<Body>> {

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,10 +25,12 @@ use super::app::App;
 use super::auth::{Registry, new_operator_key};
 use super::host::{Hosts, public};
 use super::mcp::{self, Mcp};
+use super::measure::measure;
 use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
 use super::site::{self, Site};
+use super::sweeper::sweep;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::Store;
@@ -69,6 +72,8 @@ pub struct ServeOptions {
     pub capabilities: Vec<String>,
     /// Requests a second that are taken from each key or token; `None` = any number.
     pub rate_limit: Option<NonZeroU32>,
+    /// Whether each request is told in a line on stderr, without keys, values and secrets.
+    pub access_log: bool,
     /// What tells the time; the clock of the store.
     pub clock: Clock,
 }
@@ -76,8 +81,8 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, pages_port, pages_url, capabilities, rate_limit, clock: _ } =
-            self;
+        let Self { host, port, api_key: _, public_url, pages_port, pages_url, .. } = self;
+        let Self { capabilities, rate_limit, access_log, .. } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
@@ -86,6 +91,7 @@ impl std::fmt::Debug for ServeOptions {
             .field("pages_url", pages_url)
             .field("capabilities", capabilities)
             .field("rate_limit", rate_limit)
+            .field("access_log", access_log)
             .finish_non_exhaustive()
     }
 }
@@ -101,6 +107,7 @@ impl Default for ServeOptions {
             pages_url: None,
             capabilities: default_capabilities(),
             rate_limit: None,
+            access_log: false,
             clock: Clock::system(),
         }
     }
@@ -140,12 +147,13 @@ impl Server {
         let keys = Keys::new(store, options.clock.clone());
         let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
         let registry = Registry::new(registry, &api_key, options.clock.clone());
-        let app = App::new(keys, registry, address, public_host, rate)
+        let app = App::new(keys, registry, address, public_host, rate, options.access_log)
             .with_pages_at(place.as_ref().map(|(_, url)| url.clone()));
         let app = Arc::new(app);
         let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
         let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
+        let router = router.layer(from_fn_with_state(app.clone(), measure));
         let mut doors = vec![(listener, router)];
         doors.extend(pages.map(|pages| pages.served(&app, options.clock)));
         let (stop, stopped) = watch::channel(false);
@@ -158,7 +166,8 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
-                runtime.spawn(sum_up(app));
+                runtime.spawn(sum_up(app.clone()));
+                runtime.spawn(sweep(app));
                 let doors = doors.into_iter().map(|(listener, router)| serve(listener, router, stopped.clone()));
                 let doors: Vec<_> = doors.map(|door| runtime.spawn(door)).collect();
                 for door in doors {
@@ -260,7 +269,8 @@ impl PagesDoor {
 
     fn served(self, app: &Arc<App>, clock: Clock) -> (TcpListener, Router) {
         let site = Arc::new(Site::new(app.clone(), self.hosts, self.origin, clock));
-        (self.listener, Router::new().fallback(site::handle).with_state(site))
+        let router = Router::new().fallback(site::handle).with_state(site);
+        (self.listener, router.layer(from_fn_with_state(app.clone(), measure)))
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -136,20 +135,14 @@ impl Site {
 
 /// Answers a request.
 pub(super) async fn handle(State(site): State<Arc<Site>>, request: Request<Body>) -> Answer {
-    let started = Instant::now();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    let (operation, answer) = match (path.strip_prefix("/p/"), path.strip_prefix("/@swarm")) {
-        (Some(id), _) => ("page", document(&site, parts, body, id).await),
-        (None, Some("/sdk.js")) => ("sdk", finished(sdk(&site, &parts))),
-        (None, Some(inner)) if inner.starts_with("/api/") => {
-            let operation = Route::of(&parts.method, inner).map_or("other", |route| route.name());
-            (operation, finished(keys(&site, parts, body).await))
-        }
-        _ => ("other", finished(site.hosts.check(&parts).and_then(|()| Err(Reason::NoRoute.into())))),
-    };
-    site.app.metrics.count(operation, answer.status().as_u16(), started.elapsed());
-    answer
+    match path.strip_prefix("/p/") {
+        Some(id) => document(&site, parts, body, id).await,
+        None if path == "/@swarm/sdk.js" => finished(sdk(&site, &parts)),
+        None if path.starts_with("/@swarm/api/") => finished(keys(&site, parts, body).await),
+        None => finished(site.hosts.check(&parts).and_then(|()| Err(Reason::NoRoute.into()))),
+    }
 }
 
 fn sdk(site: &Site, parts: &Parts) -> Result<Answer> {

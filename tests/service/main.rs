@@ -23,4 +23,5 @@ mod refusals;
 mod registry;
 mod resolution;
 mod rules;
+mod tools;
 mod values;

@@ -55,11 +55,11 @@ fn an_agent_makes_pages_sees_its_own_and_removes_them() {
         assert_eq!((made.status, id.len()), (201, 32), "{engine}");
         let url = format!("{}/p/{id}", service.server.pages_url().expect("pages are served"));
         let page = json!({"id": id, "title": "Votes", "authMode": "authed", "agentId": "maker", "createdAt": START, "url": url});
-        assert_eq!(listed.body, json!({"pages": [page]}), "{engine}");
-        assert_eq!(service.token("other", &["read"]).get("/api/pages").body, json!({"pages": []}), "{engine}");
+        assert_eq!(listed.body, json!({"pages": [page], "nextCursor": null}), "{engine}");
+        assert_eq!(service.token("other", &["read"]).get("/api/pages").body, json!({"pages": [], "nextCursor": null}), "{engine}");
         assert_eq!(maker.delete(&format!("/api/pages/{id}")).status, 204, "{engine}");
         assert_eq!(maker.delete(&format!("/api/pages/{id}")).status, 404, "{engine}");
-        assert_eq!(service.operator().get("/api/pages").body, json!({"pages": []}), "{engine}");
+        assert_eq!(service.operator().get("/api/pages").body, json!({"pages": [], "nextCursor": null}), "{engine}");
     }
 }
 
@@ -99,7 +99,7 @@ fn what_is_wrong_makes_no_page() {
     }
     let huge = json!({"html": "x".repeat((2 << 20) + 1), "authMode": "public"}).to_string();
     assert_eq!(service.operator().post("/api/pages", &huge).status, 413);
-    assert_eq!(service.operator().get("/api/pages").body, json!({"pages": []}));
+    assert_eq!(service.operator().get("/api/pages").body, json!({"pages": [], "nextCursor": null}));
 }
 
 #[test]

@@ -59,7 +59,11 @@ def _run(url: str, key: str, arguments: argparse.Namespace) -> None:
     elif arguments.verb == "launch":
         _show(arguments, [_ask(url, key, "POST", f"{path}/{quote(arguments.id, safe='')}/launch")])
     elif arguments.verb == "list":
-        _show(arguments, _ask(url, key, "GET", path)[arguments.command])
+        cursor = ""
+        while cursor is not None:
+            page = _ask(url, key, "GET", f"{path}?limit=1000{cursor and f'&cursor={quote(cursor)}'}")
+            _show(arguments, page[arguments.command])
+            cursor = page["nextCursor"]
     else:
         _show(arguments, [_ask(url, key, "POST", path, _row(arguments))])
 

@@ -165,6 +165,7 @@ def _serve(command: argparse.ArgumentParser) -> None:
         "--pages-port", type=_count, metavar="PORT", help="the port for pages; the one behind --port without it"
     )
     command.add_argument("--pages-url", metavar="URL", help="the URL under which browsers find pages, if another")
+    command.add_argument("--access-log", action="store_true", help="tell each request in a line on stderr")
     command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
 

@@ -46,6 +46,7 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 pages_url=arguments.pages_url,
                 capabilities=capabilities(),
                 rate_limit=arguments.rate_limit,
+                access_log=arguments.access_log,
             ) as server:
                 _greet(store, server, arguments.public_url or server.url, shown)
                 signal.sigwait(_SIGNALS)
