@@ -39,6 +39,7 @@ const LADDER: &[(&str, u8)] = &[
     ("service/password.rs", 3),
     ("service/session.rs", 3),
     ("service/auth.rs", 4),
+    ("service/changes*", 4),
     ("items/", 4),
     ("cache.rs", 4),
     ("service/ops.rs", 5),

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
 use super::host::Hosts;
@@ -20,11 +21,27 @@ use crate::error::Error;
 /// Room for bodies that are being read, in KiB.
 const BODY_ROOM_KIB: usize = 256 * 1024;
 
+/// The place that a connection takes among those that are served at a time, until it gives it up.
+#[derive(Clone)]
+pub(super) struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    /// The place that stands for `permit`.
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Leaves the place to another connection.
+    pub(super) fn give_up(&self) {
+        drop(self.0.lock().take());
+    }
+}
+
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
     pub(super) registry: Arc<Registry>,
-    pub(super) pages: Pages,
+    pub(super) pages: Arc<Pages>,
     /// Where browsers find pages, without a slash at the end; `None` where no listener serves them.
     pub(super) pages_url: Option<String>,
     hosts: Hosts,
@@ -47,7 +64,7 @@ impl App {
     ) -> Self {
         let registry = Arc::new(registry);
         Self {
-            pages: Pages::new(registry.clone(), keys.clock().clone()),
+            pages: Arc::new(Pages::new(registry.clone(), keys.clock().clone())),
             pages_url: None,
             keys,
             registry,

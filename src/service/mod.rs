@@ -8,6 +8,7 @@ mod answer;
 mod app;
 pub mod auth;
 mod body;
+mod changes;
 pub mod context;
 mod headers;
 pub mod history;
@@ -34,6 +35,7 @@ mod site;
 mod site_text;
 mod snapshots;
 mod sweeper;
+mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};

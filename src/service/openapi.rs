@@ -37,8 +37,8 @@ pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 /// The page as HTML.
 pub(super) static PAGE: LazyLock<String> = LazyLock::new(|| {
     let mut rows = String::new();
-    for Described { method, path, summary, takes, .. } in all() {
-        let _ = write!(rows, "<tr><td>{method}<td><code>{path}</code><td>{summary}<td>{}", takes.join(", "));
+    for Described { method, path, summary, more, takes, .. } in all() {
+        let _ = write!(rows, "<tr><td>{method}<td><code>{path}</code><td>{summary}. {more}<td>{}", takes.join(", "));
     }
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><title>swarmstate</title><style>body{{font:16px/1.5 \
@@ -65,6 +65,9 @@ fn method(method: &Method) -> HttpMethod {
 
 fn operation(described: &Described) -> OperationBuilder {
     let mut operation = OperationBuilder::new().operation_id(Some(described.id)).summary(Some(described.summary));
+    if !described.more.is_empty() {
+        operation = operation.description(Some(described.more));
+    }
     for part in described.path.split(['{', '}']).skip(1).step_by(2) {
         operation = operation.parameter(path_parameter(part, described.path));
     }
@@ -81,6 +84,10 @@ fn operation(described: &Described) -> OperationBuilder {
     if let Some(schema) = described.answer {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema)));
         success = success.content("application/json", content.build());
+    }
+    if !described.more.is_empty() {
+        let content = ContentBuilder::new().schema(Some(Schema::from(text())));
+        success = success.content("text/event-stream", content.build());
     }
     operation = operation.response(described.status.to_string(), success.build());
     for status in ALWAYS.iter().chain(described.refusals) {
@@ -298,7 +305,10 @@ fn page_schemas(components: utoipa::openapi::schema::ComponentsBuilder) -> utoip
                 &[],
             ),
         )
-        .schema("WebPages", object([("pages", schema(list(of("WebPage"))))], &[]))
+        .schema(
+            "WebPages",
+            object([("pages", schema(list(of("WebPage")))), ("nextCursor", schema(nullable(Type::String)))], &[]),
+        )
         .schema("Launch", object([("url", schema(text()))], &[]))
 }
 

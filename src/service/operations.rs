@@ -10,6 +10,8 @@ pub(super) struct Described {
     /// What generated clients call it.
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
+    /// What the request does besides, where a parameter asks for it.
+    pub(super) more: &'static str,
     /// The headers and the parameters of the query that count.
     pub(super) takes: Vec<&'static str>,
     /// The schema of the body, and whether there must be one.
@@ -26,6 +28,13 @@ const CONTEXT: &[&str] = &["X-Agent-ID", "X-Source-Task-Id"];
 const READ: &[&str] = &["X-Agent-ID", "X-Source-Task-Id", "If-None-Match"];
 const LIST: &[&str] = &["X-Agent-ID", "X-Source-Task-Id", "prefix", "limit", "cursor", "offset", "keysOnly"];
 
+const WATCH: &str = "With watch=true the answer is a stream of server-sent events that does not end: set with the entry, delete \
+with {namespace, key, revision}, and reset with {namespace} where something may have been missed, so that the list is to be read \
+again. prefix chooses keys, and Last-Event-ID goes on behind an event. It shows the writes made through this server process.";
+
+const WATCH_ALL: &str = "With watch=true the answer is the stream of changes in all namespaces that begin with prefix; it takes the \
+scope admin.";
+
 /// All of them.
 pub(super) fn all() -> Vec<Described> {
     let mut all = Vec::new();
@@ -38,6 +47,7 @@ pub(super) fn all() -> Vec<Described> {
     });
     all.push(Described {
         takes: vec!["prefix", "limit", "cursor"],
+        more: WATCH_ALL,
         ..described(Method::GET, "/api/namespaces", "listNamespaces", "Lists the namespaces", "Namespaces")
     });
     all.extend(registry());
@@ -55,7 +65,18 @@ fn described(
 ) -> Described {
     let answer = (!answer.is_empty()).then_some(answer);
     let status = if answer.is_some() { 200 } else { 204 };
-    Described { method, path, id, summary, takes: vec!["X-Agent-ID"], body: None, status, answer, refusals: &[] }
+    Described {
+        method,
+        path,
+        id,
+        summary,
+        more: "",
+        takes: vec!["X-Agent-ID"],
+        body: None,
+        status,
+        answer,
+        refusals: &[],
+    }
 }
 
 /// What is done with entries, where the namespace is resolved or named.
@@ -78,6 +99,7 @@ fn entries(is_named: bool) -> [Described; 6] {
     [
         Described {
             takes: takes(LIST),
+            more: WATCH,
             ..described(Method::GET, list, id("list", "listIn"), "Lists entries by prefix", "Page")
         },
         Described {

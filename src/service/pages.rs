@@ -188,6 +188,16 @@ impl Pages {
         Ok(self.key()?.open(page, cookie, self.clock.now().as_millis()))
     }
 
+    /// Whether a session has neither ended nor lost its page.
+    ///
+    /// # Errors
+    /// Whatever the registry's store answers.
+    pub fn still_open(&self, session: &Session) -> Result<bool> {
+        let page: Option<WebPage> = self.registry.read(PAGES, &session.page)?;
+        let has_keys = page.is_some_and(|page| page.access != Access::Public);
+        Ok(has_keys && session.expires_at > self.clock.now().as_millis())
+    }
+
     /// What makes and knows cookies and proofs: one for all servers on a registry, made by the first that needs it.
     ///
     /// # Errors

@@ -20,7 +20,13 @@ use super::session::{SESSION, Session};
 use crate::error::Error;
 
 /// Carries out what a request wants of the pages.
-pub(super) fn pages(app: &App, caller: &Caller, wanted: &Publishing, query: &str, body: &[u8]) -> Result<Response<Body>> {
+pub(super) fn pages(
+    app: &App,
+    caller: &Caller,
+    wanted: &Publishing,
+    query: &str,
+    body: &[u8],
+) -> Result<Response<Body>> {
     match wanted {
         Publishing::List => list(app, caller, query),
         Publishing::Make => make(app, caller, body),

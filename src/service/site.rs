@@ -17,7 +17,7 @@ use super::app::App;
 use super::body;
 use super::headers::single;
 use super::host::Hosts;
-use super::pages::{Access, WebPage};
+use super::pages::Access;
 use super::password;
 use super::publish::{cookie, cookie_name};
 use super::rate::Rate;
@@ -70,7 +70,7 @@ impl Site {
     /// # Errors
     /// `Unauthenticated` where none verifies, the page is gone, or a browser's script shows no proof of it; `Invalid` where
     /// several verify and none is chosen.
-    fn session(&self, headers: &HeaderMap) -> Result<String> {
+    fn session(&self, headers: &HeaderMap) -> Result<Session> {
         let none = || Reason::Unauthenticated("no session of this page; open it again by its link");
         let chosen = single(headers, &PAGE)?;
         let mut sessions = self.sessions(headers)?;
@@ -86,11 +86,10 @@ impl Site {
                 return Err(none().into());
             }
         }
-        match self.app.pages.get(&page) {
-            Ok(WebPage { access: Access::Authed | Access::Password(_), .. }) => Ok(page),
-            Ok(WebPage { access: Access::Public, .. }) => Err(none().into()),
-            Err(Refusal { reason: Reason::Store(Error::NotFound { .. }), .. }) => Err(none().into()),
-            Err(refusal) => Err(refusal),
+        let session = sessions.swap_remove(0);
+        match self.app.pages.still_open(&session)? {
+            true => Ok(session),
+            false => Err(none().into()),
         }
     }
 
@@ -158,8 +157,8 @@ async fn keys(site: &Arc<Site>, parts: Parts, body: Body) -> Result<Answer> {
     site.hosts.check(&parts)?;
     let judging = site.clone();
     let judge = move |_: &App, parts: &Parts| {
-        let page = judging.session(&parts.headers)?;
-        judging.requests.take(&page)?;
+        let session = judging.session(&parts.headers)?;
+        judging.requests.take(&session.page)?;
         let path = parts.uri.path();
         let inner = path.strip_prefix("/@swarm").unwrap_or(path);
         if inner != "/api/kv" && !inner.starts_with("/api/kv/") {
@@ -167,7 +166,7 @@ async fn keys(site: &Arc<Site>, parts: Parts, body: Body) -> Result<Answer> {
         }
         let route = Route::of(&parts.method, inner)?;
         judging.check_origin(parts)?;
-        Ready::of_page(route, &page)
+        Ready::of_page(route, session)
     };
     carry_out(site.app.clone(), parts, body, judge).await
 }

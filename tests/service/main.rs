@@ -25,3 +25,4 @@ mod resolution;
 mod rules;
 mod tools;
 mod values;
+mod watch;

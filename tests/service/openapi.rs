@@ -27,6 +27,18 @@ fn every_operation_of_the_document_has_a_route_and_a_status_that_it_tells() {
 }
 
 #[test]
+fn the_lists_tell_that_they_can_be_watched() {
+    let service = Service::new();
+    let document = service.anonymous().get("/openapi.json").body;
+
+    for path in ["/api/kv", "/api/kv/_/{namespace}", "/api/namespaces"] {
+        let list = &document["paths"][path]["get"];
+        assert!(list["description"].as_str().is_some_and(|text| text.contains("watch=true")), "{path}");
+        assert!(list["responses"]["200"]["content"]["text/event-stream"].is_object(), "{path}");
+    }
+}
+
+#[test]
 fn every_schema_that_is_named_is_there() {
     let service = Service::new();
     let answer = service.anonymous().get("/openapi.json");

@@ -56,7 +56,11 @@ fn an_agent_makes_pages_sees_its_own_and_removes_them() {
         let url = format!("{}/p/{id}", service.server.pages_url().expect("pages are served"));
         let page = json!({"id": id, "title": "Votes", "authMode": "authed", "agentId": "maker", "createdAt": START, "url": url});
         assert_eq!(listed.body, json!({"pages": [page], "nextCursor": null}), "{engine}");
-        assert_eq!(service.token("other", &["read"]).get("/api/pages").body, json!({"pages": [], "nextCursor": null}), "{engine}");
+        assert_eq!(
+            service.token("other", &["read"]).get("/api/pages").body,
+            json!({"pages": [], "nextCursor": null}),
+            "{engine}"
+        );
         assert_eq!(maker.delete(&format!("/api/pages/{id}")).status, 204, "{engine}");
         assert_eq!(maker.delete(&format!("/api/pages/{id}")).status, 404, "{engine}");
         assert_eq!(service.operator().get("/api/pages").body, json!({"pages": [], "nextCursor": null}), "{engine}");

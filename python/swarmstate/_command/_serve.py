@@ -5,6 +5,7 @@ The key is in a file beside a store that lies in one, readable by its owner alon
 
 import argparse
 import os
+import resource
 import secrets
 import signal
 import tempfile
@@ -18,6 +19,8 @@ from swarmstate.exceptions import InvalidError
 
 # How many snapshots a served store keeps, unless its URL says otherwise.
 _MAX_HISTORY = 100
+# Files that may be open at a time: connections, watches and the store's own, with room to spare.
+_OPEN_FILES = 8192
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -33,6 +36,7 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
     """
     # Blocked before any thread starts, so that a signal waits for `sigwait` wherever it arrives.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    _allow_open_files()
     try:
         with opener(_url(arguments.store)) as store:
             key, shown = _key(store, arguments.api_key)
@@ -71,6 +75,14 @@ def capabilities() -> list[str]:
     """
     names = os.environ.get("SWARMSTATE_CAPABILITIES", "kv,pages").split(",")
     return [name.strip() for name in names if name.strip()]
+
+
+def _allow_open_files() -> None:
+    """Raises the soft limit, which is below what the server takes on most systems, as far as this user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _let_signals_end_it() -> None:
