@@ -10,10 +10,11 @@
   const send = window.fetch.bind(window);
   script.remove();
 
-  const request = async (method, path, { body, headers = {} } = {}) => {
+  const request = async (method, path, { body, headers = {}, signal } = {}) => {
     const own = { 'X-Swarm-Page': page, ...(proof && { 'X-Swarm-Proof': proof }), ...headers };
     if (body !== undefined) own['Content-Type'] = 'application/json';
-    return send(`/@swarm/api/kv${path}`, { method, headers: own, body: JSON.stringify(body), cache: 'no-store' });
+    const options = { method, headers: own, body: JSON.stringify(body), cache: 'no-store', signal };
+    return send(`/@swarm/api/kv${path}`, options);
   };
 
   const failure = async (response) => {
@@ -37,6 +38,58 @@
   const conditions = (revision) => {
     if (revision === undefined) return {};
     return revision === 0 ? { 'If-None-Match': '*' } : { 'If-Match': `"${revision}"` };
+  };
+
+  // The blocks of an event stream, each with its fields by name.
+  const blocks = async function* (response) {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const parts = (text + value).split('\n\n');
+      text = parts.pop();
+      for (const part of parts) yield Object.fromEntries(part.split('\n').map((line) => line.split(/: ?(.*)/, 2)));
+    }
+  };
+
+  const FIRST_PAUSE_MS = 250;
+  const LONGEST_PAUSE_MS = 10_000;
+
+  // Tells `callback` of changes until `signal` ends it, over as many connections as that takes.
+  const follow = async (prefix, callback, signal) => {
+    const tell = (event) => {
+      try {
+        if (!signal.aborted) callback(event);
+      } catch (error) {
+        reportError(error);
+      }
+    };
+    let last;
+    let pause = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      try {
+        const query = new URLSearchParams({ watch: true, prefix });
+        const response = await request('GET', `?${query}`, { headers: last ? { 'Last-Event-ID': last } : {}, signal });
+        if (!response.ok) {
+          const error = await failure(response);
+          // What is refused for good stays refused.
+          if (response.status < 500 && ![408, 429].includes(response.status)) return tell({ type: 'error', error });
+          throw error;
+        }
+        if (last === undefined) tell({ type: 'reset' });
+        for await (const { event, id, data } of blocks(response)) {
+          last = id ?? last;
+          pause = FIRST_PAUSE_MS;
+          if (event === 'set') tell({ type: 'set', entry: JSON.parse(data) });
+          else if (event !== undefined) tell({ ...JSON.parse(data), type: event });
+        }
+      } catch {
+        // The connection is gone, or the server does not answer: try again.
+      }
+      await new Promise((resume) => setTimeout(resume, pause * (0.5 + Math.random() / 2)));
+      pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    }
   };
 
   const kv = {
@@ -70,6 +123,17 @@
       const given = Object.entries({ prefix, limit, cursor }).filter(([, value]) => value != null);
       const query = new URLSearchParams(given);
       return ask('GET', query.size ? `?${query}` : '');
+    },
+
+    // Calls back with { type: 'set', entry }, { type: 'delete', key, revision } and { type: 'reset' }: read everything again,
+    // which also comes first. { type: 'error', error } is the last one. Returns what ends it.
+    watch(prefix, callback) {
+      if (typeof prefix !== 'string' || typeof callback !== 'function') {
+        throw new TypeError('watch takes a prefix, which may be empty, and a callback');
+      }
+      const ending = new AbortController();
+      follow(prefix, callback, ending.signal);
+      return () => ending.abort();
     },
   };
 

@@ -162,14 +162,14 @@ impl Client {
         (response.status().as_u16(), response.into_body().into_reader())
     }
 
-    /// What a tool answers over MCP.
+    /// What a tool answers over MCP: its structured content.
     pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
-        let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-            "params": {"name": name, "arguments": arguments}});
+        let params = json!({"name": name, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let client = self.clone().with("Accept", "application/json, text/event-stream");
-        let answer = client.post("/mcp", &call.to_string());
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.body["result"].clone()
+        let answer = client.post("/mcp", &message.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        answer.body["result"]["structuredContent"].clone()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -84,7 +84,7 @@ def _row(arguments: argparse.Namespace) -> dict[str, object]:
 
 def _page(arguments: argparse.Namespace) -> dict[str, object]:
     try:
-        row = {"html": arguments.file.read_text(encoding="utf-8"), "authMode": arguments.access}
+        row: dict[str, object] = {"html": arguments.file.read_text(encoding="utf-8"), "authMode": arguments.access}
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidError(f"{arguments.file} cannot be read: {error}") from error
     if arguments.title is not None:

@@ -148,8 +148,8 @@ def _make(path: Path, key: str) -> bool:
 
 def _greet(store: Store, server: swarmstate.Server, url: str, key: str) -> None:
     print(f"swarmstate {swarmstate.__version__} listens on {url}")
-    print(f"pages for browsers: {server.pages_url}")
     print(f"the store: {_place(store)}")
+    print(f"pages for browsers: {server.pages_url}")
     if path := key_file(store):
         print(f"the operator's key: {path if key.startswith(('ssk_', '$(')) else 'as given'}")
     print("try it:")
