@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::given::{Answer, Client, ENGINES, START, Service};
+use crate::watch::watch;
 
 impl Service {
     /// Makes a page, and returns its id.
@@ -311,4 +312,23 @@ fn requests_of_pages_are_counted() {
         assert!(counted.contains(&format!("{{operation=\"{line}")), "{line}: {counted}");
     }
     assert!(!counted.contains(&id) && !counted.contains("secret"), "{counted}");
+}
+
+#[test]
+fn a_session_watches_its_own_keys_until_it_ends() {
+    let service = Service::new();
+    let (id, other) = (service.page("authed"), service.page("authed"));
+    let session = service.session(&id);
+    let mut watch = watch(&session, "/@swarm/api/kv/_/task:page:other?watch=true&prefix=v");
+
+    service.session(&other).set("/@swarm/api/kv/v1", "1");
+    session.set("/@swarm/api/kv/v2", "2");
+    session.set("/@swarm/api/kv/w", "3");
+    session.delete("/@swarm/api/kv/v2");
+    let told = watch.changes(2);
+    service.clock.advance(std::time::Duration::from_secs(3600));
+
+    let told: Vec<_> = told.iter().map(|(name, key, _)| (&**name, &**key)).collect();
+    assert_eq!(told, [("set", "v2"), ("delete", "v2")]);
+    assert_eq!(watch.next(), None);
 }
