@@ -70,3 +70,9 @@ async def refusal(tab: Page, expression: str) -> int:
     return await tab.evaluate(
         f"async () => {{ try {{ await {expression}; return 0 }} catch (e) {{ return e.status }} }}"
     )
+
+
+async def until(tab: Page, condition: str) -> None:
+    """Waits in a page until a condition holds there; the page's policy takes no text as code, so it is asked as a whole."""
+    again = "await new Promise((next) => setTimeout(next, 20))"
+    await tab.evaluate(f"async () => {{ while (!({condition})) {again} }}")

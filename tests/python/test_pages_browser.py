@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import servers
-from browser_given import chromium, launch, make, opened, person, refusal
+from browser_given import chromium, launch, make, opened, person, refusal, until
 from playwright.async_api import Error, expect
 
 import swarmstate as ss
@@ -308,19 +308,19 @@ async def test_two_browsers_see_each_others_changes_as_they_happen(server):
         tabs = [await opened(somebody, server, page) for somebody in (first, second)]
         for tab in tabs:
             await tab.evaluate(watching)
-            await tab.wait_for_function("seen.length === 1")
+            await until(tab, "seen.length === 1")
         await tabs[0].evaluate("async () => { await swarmSdk.kv.incr('vote:tea'); await swarmSdk.kv.incr('other') }")
         await tabs[1].evaluate("async () => await swarmSdk.kv.del('vote:tea')")
 
         for tab in tabs:
-            await tab.wait_for_function("seen.length === 3")
+            await until(tab, "seen.length === 3")
             reset, made, removed = await tab.evaluate("seen")
             assert reset == {"type": "reset"}
             assert (made["type"], made["entry"]["key"], made["entry"]["value"]) == ("set", "vote:tea", 1)
             assert (removed["type"], removed["key"]) == ("delete", "vote:tea")
         await tabs[0].evaluate("stop()")
         await tabs[1].evaluate("async () => await swarmSdk.kv.incr('vote:tea')")
-        await tabs[1].wait_for_function("seen.length === 4")
+        await until(tabs[1], "seen.length === 4")
         assert await tabs[0].evaluate("seen.length") == 3
 
 
@@ -359,9 +359,9 @@ async def test_a_watch_comes_back_after_the_connection_is_lost_and_misses_nothin
         async with chromium() as browser, person(browser) as somebody:
             tab = await opened(somebody, server, page)
             await tab.evaluate("async () => { window.seen = []; swarmSdk.kv.watch('', (event) => seen.push(event)) }")
-            await tab.wait_for_function("seen.length === 1")
+            await until(tab, "seen.length === 1")
             await tab.evaluate("async () => await swarmSdk.kv.incr('n')")
-            await tab.wait_for_function("seen.length === 2")
+            await until(tab, "seen.length === 2")
 
             line.cut()
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{line.port}", trust_env=False) as directly:
@@ -370,7 +370,7 @@ async def test_a_watch_comes_back_after_the_connection_is_lost_and_misses_nothin
                 for _ in range(2):
                     (await directly.post("/@swarm/api/kv/n/incr", headers=headers)).raise_for_status()
 
-            await tab.wait_for_function("seen.at(-1).entry?.value === 3")
+            await until(tab, "seen.at(-1).entry?.value === 3")
             values = await tab.evaluate("seen.map((event) => event.entry?.value ?? event.type)")
             assert values == ["reset", 1, 2, 3]
     door.close()
@@ -381,10 +381,10 @@ async def test_a_watch_ends_with_its_page(server):
     async with chromium() as browser, person(browser) as somebody:
         tab = await opened(somebody, server, page)
         await tab.evaluate("async () => { window.seen = []; swarmSdk.kv.watch('', (event) => seen.push(event)) }")
-        await tab.wait_for_function("seen.length === 1")
+        await until(tab, "seen.length === 1")
 
         headers = {"Authorization": f"Bearer {server.api_key}"}
         httpx.delete(f"{server.url}/api/pages/{page}", headers=headers, trust_env=False).raise_for_status()
 
-        await tab.wait_for_function("seen.at(-1).type === 'error'")
+        await until(tab, "seen.at(-1).type === 'error'")
         assert await tab.evaluate("seen.at(-1).error.status") == 401
