@@ -21,6 +21,9 @@ use crate::error::Error;
 /// Room for bodies that are being read, in KiB.
 const BODY_ROOM_KIB: usize = 256 * 1024;
 
+/// Room for answers that are being sent, in KiB.
+const ANSWER_ROOM_KIB: usize = 256 * 1024;
+
 /// The place that a connection takes among those that are served at a time, until it gives it up.
 #[derive(Clone)]
 pub(super) struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
@@ -46,6 +49,7 @@ pub(super) struct App {
     pub(super) pages_url: Option<String>,
     hosts: Hosts,
     body_room: Semaphore,
+    answer_room: Arc<Semaphore>,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
     /// Whether each request is told in a line on stderr.
@@ -70,6 +74,7 @@ impl App {
             registry,
             hosts: Hosts::new(address, public_host),
             body_room: Semaphore::new(BODY_ROOM_KIB),
+            answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
             rate,
             metrics: Metrics::new(),
             has_access_log,
@@ -112,6 +117,12 @@ impl App {
     /// Refuses a request whose Host is none of the API's names.
     pub(super) fn check_host(&self, parts: &Parts) -> Result<()> {
         self.hosts.check(parts)
+    }
+
+    /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.
+    pub(super) async fn room_for_answer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let room = u32::try_from(bytes.div_ceil(1024).min(ANSWER_ROOM_KIB)).ok()?;
+        self.answer_room.clone().acquire_many_owned(room).await.ok()
     }
 
     /// Room for so many more bytes of a body, as long as the permit is held; `None` where there is none left.

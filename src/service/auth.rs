@@ -233,9 +233,14 @@ impl Registry {
         Self { store, clock, operator: digest(operator_key), cache: Mutex::default() }
     }
 
-    /// Whether a look-up may wait for a disk or a network.
+    /// Whether a change may wait for a disk or a network.
     pub fn waits(&self) -> bool {
         self.store.capabilities().waits
+    }
+
+    /// Whether a look-up may wait for a network.
+    pub fn reads_wait(&self) -> bool {
+        self.store.capabilities().reads_wait
     }
 
     /// The store that it lies in.

@@ -35,6 +35,7 @@ mod site;
 mod site_text;
 mod snapshots;
 mod sweeper;
+mod unread;
 mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};

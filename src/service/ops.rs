@@ -709,7 +709,7 @@ fn page(
         }
         after = items.last().map(|entry| entry.key().to_owned());
         let each = (bytes / items.len()).max(1);
-        chunk = (PAGE_BYTES.saturating_sub(bytes) / each + 1).clamp(1, 2 * chunk);
+        chunk = (PAGE_BYTES.saturating_sub(bytes) / each + 1).clamp(1, 4 * chunk);
     }
 }
 

@@ -54,6 +54,11 @@ pub enum Reason {
     Store(#[from] Error),
 }
 
+impl Reason {
+    /// Other bodies, or answers that nobody reads, take all the room that there is.
+    pub(super) const CROWDED: Self = Self::Busy("too many large bodies are under way at once; repeat in a moment");
+}
+
 impl<T: Into<Reason>> From<T> for Refusal {
     fn from(reason: T) -> Self {
         Self { reason: reason.into(), operation: None, namespace: None }

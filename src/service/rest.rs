@@ -67,12 +67,12 @@ pub(super) async fn carry_out(
     body: Body,
     judge: impl FnOnce(&App, &Parts) -> Result<Ready> + Send + 'static,
 ) -> Result<Answer> {
-    let waits = app.waits() || app.registry.waits();
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
-        // Without a body both halves are one piece of work.
-        return app.run(waits, move |app| judge(app, &parts)?.respond(app, &parts, &[])).await;
+    let judging_waits = app.registry.reads_wait();
+    if judging_waits && matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
+        // Without a body both halves are one piece of work, and hand over to another thread once.
+        return app.run(true, move |app| judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
-    let judged = app.run(app.registry.waits(), move |app| Ok((judge(app, &parts)?, parts))).await;
+    let judged = app.run(judging_waits, move |app| Ok((judge(app, &parts)?, parts))).await;
     let (ready, parts) = match judged {
         Ok(judged) => judged,
         Err(refusal) => return Ok(refused_unread(&refusal, body).await),
@@ -81,9 +81,7 @@ pub(super) async fn carry_out(
         Ok(body) => body,
         Err(refusal) => return Ok(closing(problem::response(&ready.told(refusal)))),
     };
-    // A page's password is hashed at length.
-    let waits = waits || matches!(ready.route, Route::Pages(_));
-    app.run(waits, move |app| ready.respond(app, &parts, &body)).await
+    app.run(ready.waits(&app), move |app| ready.respond(app, &parts, &body)).await
 }
 
 /// The refusal of a request whose body nobody wants. Where the body is small the connection can go on behind it.
@@ -204,6 +202,16 @@ impl Ready {
             Route::Pages(_) => self.caller.check_publish(),
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
             Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
+        }
+    }
+
+    /// Whether carrying it out may wait for longer than another thread takes to begin.
+    fn waits(&self, app: &App) -> bool {
+        match self.route {
+            Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
+            // A page's password is hashed at length.
+            Route::Pages(_) => true,
+            _ => app.waits() || app.registry.waits(),
         }
     }
 

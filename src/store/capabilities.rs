@@ -17,6 +17,8 @@ pub struct Capabilities {
     pub persistent: bool,
     /// Whether calls wait for a disk or a network.
     pub waits: bool,
+    /// Whether even reading one entry waits for a network, rather than for microseconds.
+    pub reads_wait: bool,
     /// Whether a batch, and a `get_many`, over several namespaces is one instant.
     pub atomic_across_namespaces: bool,
     /// Whether `snapshot`, `restore` and `clear` are one instant, rather than one per namespace.
@@ -55,6 +57,7 @@ impl Capabilities {
             engine: "memory",
             persistent: false,
             waits: false,
+            reads_wait: false,
             atomic_across_namespaces: true,
             one_instant: true,
             held_snapshots_outlive_history: true,

@@ -73,6 +73,6 @@ async def refusal(tab: Page, expression: str) -> int:
 
 
 async def until(tab: Page, condition: str) -> None:
-    """Waits in a page until a condition holds there; the page's policy takes no text as code, so it is asked as a whole."""
+    """Waits in a page until a condition holds there, which is sent as a whole: the page's policy runs no text."""
     again = "await new Promise((next) => setTimeout(next, 20))"
     await tab.evaluate(f"async () => {{ while (!({condition})) {again} }}")

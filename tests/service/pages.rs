@@ -287,9 +287,10 @@ fn a_server_without_a_listener_for_pages_makes_none() {
 fn two_servers_on_one_registry_take_each_others_sessions() {
     let service = Service::on("redis");
     let id = service.page("authed");
-    let second = service.second();
+    let second = service.beside();
 
-    let session = second.browser().with("Cookie", &service.cookie(&id));
+    let there = service.anonymous().at(second.pages_url().expect("pages are served"));
+    let session = there.with("Cookie", &service.cookie(&id));
 
     assert_eq!(session.get("/@swarm/api/kv").status, 200);
     service.operator().delete(&format!("/api/pages/{id}"));

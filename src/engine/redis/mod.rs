@@ -174,6 +174,7 @@ fn capabilities(is_cluster: bool) -> Capabilities {
         engine: if is_cluster { "redis-cluster" } else { "redis" },
         persistent: true,
         waits: true,
+        reads_wait: true,
         atomic_across_namespaces: !is_cluster,
         one_instant: !is_cluster,
         held_snapshots_outlive_history: false,

@@ -125,7 +125,7 @@ impl Mcp {
     async fn answer(&self, request: Request<Body>) -> Result<Answer> {
         let (parts, body) = request.into_parts();
         self.app.check_host(&parts)?;
-        let judged = self.app.run(self.app.registry.waits(), move |app| judge(app, parts)).await;
+        let judged = self.app.run(self.app.registry.reads_wait(), move |app| judge(app, parts)).await;
         let (caller, task, mut parts) = match judged {
             Ok(judged) => judged,
             Err(refusal) => return Ok(refused_unread(&refusal, body).await),
