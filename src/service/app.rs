@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use super::metrics::Metrics;
 use super::ops::Keys;
 use super::pages::Pages;
 use super::rate::Rate;
-use super::refusal::Result;
+use super::refusal::{Reason, Result};
 use crate::error::Error;
 
 /// Room for bodies that are being read, in KiB.
@@ -23,6 +24,14 @@ const BODY_ROOM_KIB: usize = 256 * 1024;
 
 /// Room for answers that are being sent, in KiB.
 const ANSWER_ROOM_KIB: usize = 256 * 1024;
+
+const BUSY: Reason = Reason::Busy("too many requests read much at once; repeat in a moment");
+
+/// Requests that may read much and are carried out at a time.
+const READING_MUCH: usize = 8;
+
+/// How long such a request waits for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The place that a connection takes among those that are served at a time, until it gives it up.
 #[derive(Clone)]
@@ -50,6 +59,7 @@ pub(super) struct App {
     hosts: Hosts,
     body_room: Semaphore,
     answer_room: Arc<Semaphore>,
+    reading_much: Semaphore,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
     /// Whether each request is told in a line on stderr.
@@ -75,6 +85,7 @@ impl App {
             hosts: Hosts::new(address, public_host),
             body_room: Semaphore::new(BODY_ROOM_KIB),
             answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
+            reading_much: Semaphore::new(READING_MUCH),
             rate,
             metrics: Metrics::new(),
             has_access_log,
@@ -117,6 +128,15 @@ impl App {
     /// Refuses a request whose Host is none of the API's names.
     pub(super) fn check_host(&self, parts: &Parts) -> Result<()> {
         self.hosts.check(parts)
+    }
+
+    /// The turn of a request that may read much, as long as the permit is held. So the others never wait behind all of those.
+    ///
+    /// # Errors
+    /// `Busy` where it does not come within two seconds.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        let turn = tokio::time::timeout(TURN_PATIENCE, self.reading_much.acquire()).await;
+        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| BUSY.into())
     }
 
     /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.

@@ -209,8 +209,8 @@ impl Ready {
     fn waits(&self, app: &App) -> bool {
         match self.route {
             Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
-            // A page's password is hashed at length.
-            Route::Pages(_) => true,
+            // A list may be long, and a page's password is hashed at length: neither holds up the others.
+            Route::Entries(_, Collection::List) | Route::History(_) | Route::Pages(_) => true,
             _ => app.waits() || app.registry.waits(),
         }
     }
