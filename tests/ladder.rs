@@ -36,6 +36,8 @@ const LADDER: &[(&str, u8)] = &[
     ("service/refusal.rs", 2),
     ("service/context.rs", 3),
     ("service/members.rs", 3),
+    ("service/password.rs", 3),
+    ("service/session.rs", 3),
     ("service/auth.rs", 4),
     ("service/changes*", 4),
     ("items/", 4),

@@ -1036,6 +1036,8 @@ def serve(
     port: int = 0,
     api_key: str | None = None,
     public_url: str | None = None,
+    pages_port: int | None = 0,
+    pages_url: str | None = None,
     capabilities: Sequence[str] = ("kv", "pages"),
     rate_limit: int | None = None,
     access_log: bool = False,
@@ -1053,6 +1055,8 @@ def serve(
         port: The port; 0 = a free one.
         api_key: The operator's key, at least 16 printable characters; None = a new one.
         public_url: The URL that clients use, where that is another than the address.
+        pages_port: The port of the listener for pages, on the same address; 0 = a free one, None = no pages.
+        pages_url: The URL under which browsers find pages, where that is another than the address.
         capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
             list narrows it.
         rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
@@ -1103,6 +1107,9 @@ class Server:
     @property
     def url(self) -> str:
         """Its URL on this machine."""
+    @property
+    def pages_url(self) -> str | None:
+        """Where browsers find pages; None where no listener serves them."""
     @property
     def api_key(self) -> str:
         """The operator's key, which may do everything that the service does."""

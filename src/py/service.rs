@@ -30,6 +30,8 @@ use crate::waiting::Waiting;
 ///     port: The port; 0 = a free one.
 ///     api_key: The operator's key, at least 16 printable characters; None = a new one.
 ///     public_url: The URL that clients use, where that is another than the address.
+///     pages_port: The port of the listener for pages, on the same address; 0 = a free one, None = no pages.
+///     pages_url: The URL under which browsers find pages, where that is another than the address.
 ///     capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
 ///         list narrows it.
 ///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
@@ -48,7 +50,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, capabilities=None, rate_limit=None, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, capabilities=('kv', 'pages'), rate_limit=None, access_log=False, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, access_log=False, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -57,6 +59,8 @@ pub(crate) fn serve(
     port: Option<Argument<'_, '_>>,
     api_key: Option<Argument<'_, '_>>,
     public_url: Option<Argument<'_, '_>>,
+    pages_port: Option<u16>,
+    pages_url: Option<Argument<'_, '_>>,
     capabilities: Option<Vec<String>>,
     rate_limit: Option<Argument<'_, '_>>,
     access_log: bool,
@@ -73,6 +77,8 @@ pub(crate) fn serve(
     }
     options.api_key = api_key.map(|key| argument::text("api_key", key)).transpose()?.map(str::to_owned);
     options.public_url = public_url.map(|url| argument::text("public_url", url)).transpose()?.map(str::to_owned);
+    options.pages_port = pages_port;
+    options.pages_url = pages_url.map(|url| argument::text("pages_url", url)).transpose()?.map(str::to_owned);
     if let Some(capabilities) = capabilities {
         options.capabilities = capabilities;
     }
@@ -152,6 +158,12 @@ impl PyServer {
     #[getter]
     fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// Where browsers find pages; None where no listener serves them.
+    #[getter]
+    fn pages_url(&self) -> Option<&str> {
+        self.server.pages_url()
     }
 
     /// The operator's key, which may do everything that the service does.

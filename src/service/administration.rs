@@ -63,7 +63,7 @@ fn list(app: &App, table: Table, query: &str) -> Result<Response<Body>> {
 }
 
 /// A page of rows that were read by one more than it shows.
-fn listed<T>(
+pub(super) fn listed<T>(
     name: &str,
     limit: usize,
     mut rows: Vec<(String, T)>,

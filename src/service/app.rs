@@ -2,19 +2,19 @@
 //!
 //! Here it is decided on which thread work runs. Nothing here knows what a request wants.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
+use super::host::Hosts;
 use super::metrics::Metrics;
 use super::ops::Keys;
+use super::pages::Pages;
 use super::rate::Rate;
 use super::refusal::{Reason, Result};
 use crate::error::Error;
@@ -51,8 +51,10 @@ impl Place {
 pub(super) struct App {
     pub(super) keys: Keys,
     pub(super) registry: Arc<Registry>,
-    address: SocketAddr,
-    public_host: Option<String>,
+    pub(super) pages: Arc<Pages>,
+    /// Where browsers find pages, without a slash at the end; `None` where no listener serves them.
+    pub(super) pages_url: Option<String>,
+    hosts: Hosts,
     body_room: Semaphore,
     answer_room: Arc<Semaphore>,
     reading_much: Semaphore,
@@ -72,11 +74,13 @@ impl App {
         rate: Option<Rate>,
         has_access_log: bool,
     ) -> Self {
+        let registry = Arc::new(registry);
         Self {
+            pages: Arc::new(Pages::new(registry.clone(), keys.clock().clone())),
+            pages_url: None,
             keys,
-            registry: Arc::new(registry),
-            address,
-            public_host,
+            registry,
+            hosts: Hosts::new(address, public_host),
             body_room: Semaphore::new(BODY_ROOM_KIB),
             answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
             reading_much: Semaphore::new(READING_MUCH),
@@ -84,6 +88,12 @@ impl App {
             metrics: Metrics::new(),
             has_access_log,
         }
+    }
+
+    /// The same, with pages at `url`.
+    pub(super) fn with_pages_at(mut self, url: Option<String>) -> Self {
+        self.pages_url = url;
+        self
     }
 
     /// Counts a request of the caller.
@@ -113,25 +123,9 @@ impl App {
         done.unwrap_or_else(|_| Err(Error::corrupt("an operation ended without an answer").into()))
     }
 
-    /// Refuses a request whose Host is neither loopback, nor the address, nor the public name: a page of another site may have
-    /// had its name resolved to this machine.
+    /// Refuses a request whose Host is none of the API's names.
     pub(super) fn check_host(&self, parts: &Parts) -> Result<()> {
-        let mut given = parts.headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (given.next(), given.next()) else { return Err(Reason::Misdirected.into()) };
-        let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        let is_ours = |authority: &Authority| !authority.as_str().contains('@') && self.is_ours(authority.host());
-        // A request line may name a server too, and then the two may differ.
-        match authority.as_ref().is_some_and(is_ours) && parts.uri.authority().is_none_or(is_ours) {
-            true => Ok(()),
-            false => Err(Reason::Misdirected.into()),
-        }
-    }
-
-    fn is_ours(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let is_address = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.address.ip());
-        let is_public = self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
-        is_address || is_public || host.eq_ignore_ascii_case("localhost")
+        self.hosts.check(parts)
     }
 
     /// The turn of a request that may read much, as long as the permit is held. So the others never wait behind all of those.

@@ -145,9 +145,17 @@ pub struct Caller {
     pub scopes: Scopes,
     /// What the agent's own list says it may use.
     pub capabilities: Option<Vec<String>>,
+    /// The page whose session it is; such a caller is no agent.
+    pub page: Option<String>,
 }
 
 impl Caller {
+    /// The session of a page.
+    pub fn page(id: &str) -> Self {
+        let scopes = Scopes { read: true, write: true, admin: false };
+        Self { page: Some(id.to_owned()), scopes, ..Self::default() }
+    }
+
     /// Checks that the caller may read.
     ///
     /// # Errors
@@ -164,6 +172,19 @@ impl Caller {
         if self.scopes.admin { Ok(()) } else { Err(without_scope("admin")) }
     }
 
+    /// Checks that the caller may make pages.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope.
+    pub fn check_publish(&self) -> Result<()> {
+        if self.scopes.write || self.scopes.admin { Ok(()) } else { Err(without_scope("write")) }
+    }
+
+    /// Whether the caller may launch and remove what `agent` made.
+    pub fn may_manage(&self, agent: Option<&str>) -> bool {
+        self.scopes.admin || self.is_lead || (agent.is_some() && self.agent.as_deref() == agent)
+    }
+
     /// Checks that the caller may write in `namespace`.
     ///
     /// # Errors
@@ -178,6 +199,7 @@ impl Caller {
             Owner::Agent(agent) => {
                 Err(Refusal::forbidden(format!("only agent {agent} and leads write in {namespace}; reading is open")))
             }
+            Owner::Page(page) if self.page.as_deref() == Some(page) => Ok(()),
             Owner::Page(page) => Err(Refusal::forbidden(format!(
                 "only the session of page {page} writes in {namespace}; reading is open"
             ))),
@@ -273,7 +295,7 @@ impl Registry {
             Some(agent) => self.agent(agent)?.unwrap_or_default(),
             None => Agent::default(),
         };
-        Ok(Caller { agent, is_lead: known.lead, scopes: identity.scopes, capabilities: known.capabilities })
+        Ok(Caller { agent, is_lead: known.lead, scopes: identity.scopes, capabilities: known.capabilities, page: None })
     }
 
     /// The namespace of a call that names none.
@@ -427,12 +449,36 @@ impl Registry {
         entry.map(|entry| record(table, &entry)).transpose()
     }
 
-    fn write(&self, table: &'static str, id: &str, record: &impl Serialize, until: Option<Timestamp>) -> Result<()> {
-        let bytes = rmp_serde::to_vec_named(record).map_err(|error| Error::invalid(error.to_string()))?;
+    /// The row as it stands now, whatever was looked up before.
+    pub(super) fn read<T: DeserializeOwned>(&self, table: &'static str, id: &str) -> Result<Option<T>> {
+        let entry = self.store.get(&Namespace::new(table)?, &Key::new(id)?)?;
+        entry.map(|entry| record(table, &entry)).transpose()
+    }
+
+    /// Writes a row unless there is one, and returns what stands there.
+    pub(super) fn ensure<T: Serialize + DeserializeOwned>(
+        &self,
+        table: &'static str,
+        id: &str,
+        record: &T,
+    ) -> Result<T> {
+        let (namespace, key) = (Namespace::new(table)?, Key::new(id)?);
+        let operation = Operation::Ensure { namespace, key, value: packed(record)?, expiry: Expiry::Never };
+        self.store.apply(operation, None::<Condition<'_>>)?;
+        Ok(self.read(table, id)?.ok_or_else(|| Error::not_found(format!("{id} in the registry's {table}")))?)
+    }
+
+    pub(super) fn write(
+        &self,
+        table: &'static str,
+        id: &str,
+        record: &impl Serialize,
+        until: Option<Timestamp>,
+    ) -> Result<()> {
         let operation = Operation::Set {
             namespace: Namespace::new(table)?,
             key: Key::new(id)?,
-            value: Value::shared(Kind::Json, bytes),
+            value: packed(record)?,
             expiry: until.map_or(Expiry::Never, Expiry::At),
         };
         self.store.apply(operation, None::<Condition<'_>>)?;
@@ -440,7 +486,7 @@ impl Registry {
         Ok(())
     }
 
-    fn some<T: DeserializeOwned>(
+    pub(super) fn some<T: DeserializeOwned>(
         &self,
         table: &'static str,
         after: Option<&str>,
@@ -456,10 +502,23 @@ impl Registry {
 
     fn remove(&self, table: &'static str, what: &str, id: &str) -> Result<()> {
         check_part(&format!("{what} id"), id)?;
+        match self.forget(table, id)? {
+            true => Ok(()),
+            false => Err(Error::not_found(format!("{what} {id}")).into()),
+        }
+    }
+
+    /// Removes a row, and tells whether there was one.
+    pub(super) fn forget(&self, table: &'static str, id: &str) -> Result<bool> {
         let removed = self.store.delete(table, id)?;
         self.cache.lock().remove(&(table, id.to_owned()));
-        if removed { Ok(()) } else { Err(Error::not_found(format!("{what} {id}")).into()) }
+        Ok(removed)
     }
+}
+
+fn packed(record: &impl Serialize) -> Result<Value<'static>> {
+    let bytes = rmp_serde::to_vec_named(record).map_err(|error| Error::invalid(error.to_string()))?;
+    Ok(Value::shared(Kind::Json, bytes))
 }
 
 fn record<T: DeserializeOwned>(table: &str, entry: &Entry) -> Result<T> {
@@ -486,7 +545,7 @@ pub fn new_operator_key() -> crate::error::Result<String> {
     Ok(format!("ssk_{}", random_hex::<32>()?))
 }
 
-fn random_hex<const BYTES: usize>() -> crate::error::Result<String> {
+pub(super) fn random_hex<const BYTES: usize>() -> crate::error::Result<String> {
     use std::fmt::Write;
     let mut random = [0; BYTES];
     getrandom::fill(&mut random)

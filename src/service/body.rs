@@ -27,16 +27,24 @@ const FREE: usize = 64 * 1024;
 /// `TooLarge` above the limit, `Late` after 30 s, `Busy` where all bodies together take too much room, `MediaType` for another
 /// format, `Invalid` where the client goes away.
 pub(super) async fn read(app: &App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>> {
+    let body = read_any(app, headers, body, limit).await?;
+    match body.is_empty() || is_json(headers) {
+        true => Ok(body),
+        false => Err(Reason::MediaType.into()),
+    }
+}
+
+/// Reads a body of any format, as [`read`] does one of JSON.
+///
+/// # Errors
+/// As [`read`], but for the format.
+pub(super) async fn read_any(app: &App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if let Some(length) = length.filter(|length| *length > limit) {
         return Err(too_large("the body in bytes", length, limit));
     }
     let read = tokio::time::timeout(BODY_TIMEOUT, collect(app, body, limit)).await;
-    let body = read.unwrap_or_else(|_| Err(Reason::Late("the body did not arrive within 30 s").into()))?;
-    match body.is_empty() || is_json(headers) {
-        true => Ok(body),
-        false => Err(Reason::MediaType.into()),
-    }
+    read.unwrap_or_else(|_| Err(Reason::Late("the body did not arrive within 30 s").into()))
 }
 
 /// Reads a small body that nobody wants, so that the connection can go on; tells whether it did.

@@ -67,8 +67,11 @@ async fn answered(app: &App, operation: &str, request: Request<Body>, next: Next
 
 /// What the operation of a request is called where it is counted.
 fn operation(method: &Method, path: &str) -> &'static str {
+    let path = path.strip_prefix("/@swarm").unwrap_or(path);
     match path {
         "/mcp" => "mcp",
+        "/sdk.js" => "sdk",
+        _ if path.starts_with("/p/") => "page",
         _ => Route::of(method, path).map_or("other", |route| route.name()),
     }
 }
@@ -104,6 +107,8 @@ mod tests {
 
         assert_eq!(named(Method::GET, "/api/kv/_/secret/key"), "get");
         assert_eq!(named(Method::POST, "/mcp"), "mcp");
+        assert_eq!(named(Method::GET, "/@swarm/api/kv/secret"), "get");
+        assert_eq!(named(Method::GET, "/p/secret"), "page");
         assert_eq!(named(Method::GET, "/secret"), "other");
     }
 }

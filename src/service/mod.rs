@@ -1,7 +1,7 @@
 //! The service: one store opened to agents in any language, over REST and MCP.
 //!
 //! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
-//! doors decode, call and encode. [`Server`] runs all of it beside whatever else the process does.
+//! doors decode, call and encode. [`pages`] are HTML that agents wrote, on a listener of their own. [`Server`] runs all of it beside whatever else the process does.
 
 mod administration;
 mod answer;
@@ -12,6 +12,7 @@ mod changes;
 pub mod context;
 mod headers;
 pub mod history;
+mod host;
 mod json;
 mod mcp;
 mod measure;
@@ -20,12 +21,18 @@ mod metrics;
 mod openapi;
 mod operations;
 pub mod ops;
+pub mod pages;
+pub mod password;
 mod problem;
+mod publish;
 mod rate;
 pub mod refusal;
 mod rest;
 mod route;
 mod server;
+pub mod session;
+mod site;
+mod site_text;
 mod snapshots;
 mod sweeper;
 mod unread;

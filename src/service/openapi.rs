@@ -14,6 +14,8 @@ use super::context::MAX_NAME;
 use super::members::MAX_SAFE_INTEGER;
 use super::operations::{Described, all};
 use super::ops::MAX_BATCH;
+use super::pages::MAX_TITLE;
+use super::password::MAX_PASSWORD;
 
 /// The document as JSON.
 pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
@@ -215,7 +217,7 @@ fn schemas() -> Components {
             object([("operations", schema(list(of("Step")).min_items(Some(1)).max_items(Some(MAX_BATCH))))], &[]),
         )
         .schema("Batched", object([("entries", schema(list(schema(any())))), ("namespace", schema(text()))], &[]));
-    snapshot_schemas(registry_schemas(components)).build()
+    snapshot_schemas(page_schemas(registry_schemas(components))).build()
 }
 
 fn registry_schemas(
@@ -270,6 +272,44 @@ fn registry_schemas(
             ),
         )
         .schema("Tokens", rows("tokens", "Token"))
+}
+
+fn page_schemas(components: utoipa::openapi::schema::ComponentsBuilder) -> utoipa::openapi::schema::ComponentsBuilder {
+    let mode = || schema(text().enum_values(Some(["public", "authed", "password"])));
+    let short = || text().max_length(Some(MAX_TITLE));
+    let password = || text().min_length(Some(1)).max_length(Some(MAX_PASSWORD));
+    components
+        .schema(
+            "NewPage",
+            object(
+                [
+                    ("html", schema(text())),
+                    ("title", schema(short())),
+                    ("authMode", mode()),
+                    ("password", schema(password())),
+                ],
+                &["title", "password"],
+            ),
+        )
+        .schema(
+            "WebPage",
+            object(
+                [
+                    ("id", schema(text())),
+                    ("title", schema(text())),
+                    ("authMode", mode()),
+                    ("agentId", schema(nullable(Type::String))),
+                    ("createdAt", schema(integer(0, i64::MAX))),
+                    ("url", schema(nullable(Type::String))),
+                ],
+                &[],
+            ),
+        )
+        .schema(
+            "WebPages",
+            object([("pages", schema(list(of("WebPage")))), ("nextCursor", schema(nullable(Type::String)))], &[]),
+        )
+        .schema("Launch", object([("url", schema(text()))], &[]))
 }
 
 fn snapshot_schemas(

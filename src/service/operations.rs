@@ -51,6 +51,7 @@ pub(super) fn all() -> Vec<Described> {
         ..described(Method::GET, "/api/namespaces", "listNamespaces", "Lists the namespaces", "Namespaces")
     });
     all.extend(registry());
+    all.extend(pages());
     all.extend(snapshots());
     all
 }
@@ -161,6 +162,33 @@ fn registry() -> Vec<Described> {
         list("/api/tokens", "listTokens", "Lists the tokens, without their secrets", "Tokens"),
         make("/api/tokens", "makeToken", "Makes a token, and shows its secret once", "NewToken", "Token"),
         remove("/api/tokens/{id}", "removeToken", "Revokes a token"),
+    ]
+}
+
+/// The pages.
+fn pages() -> [Described; 4] {
+    [
+        described(
+            Method::GET,
+            "/api/pages",
+            "listPages",
+            "Lists the caller's pages; leads and admins see all",
+            "WebPages",
+        ),
+        Described {
+            body: Some(("NewPage", true)),
+            status: 201,
+            refusals: &[413, 415, 501],
+            ..described(Method::POST, "/api/pages", "makePage", "Makes a page for browsers", "WebPage")
+        },
+        Described {
+            refusals: &[404],
+            ..described(Method::DELETE, "/api/pages/{id}", "removePage", "Removes a page and what it remembers", "")
+        },
+        Described {
+            refusals: &[404, 501],
+            ..described(Method::POST, "/api/pages/{id}/launch", "launchPage", "Lets one browser in, once", "Launch")
+        },
     ]
 }
 

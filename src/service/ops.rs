@@ -16,7 +16,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Conflict, Error, Expected};
 use crate::key::{Key, Namespace, Prefix};
 use crate::msgpack::{self, MAX_DEPTH, read_integer};
-use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Range, Reader, Store};
+use crate::store::{Batch, Condition, Expiry, Operation, Outcome, Range, Reader, Store, StoreExt};
 use crate::value::{Entry, Kind, Revision, Stamp, Value};
 
 /// The largest value, in bytes: of a string its UTF-8, of anything else its msgpack.
@@ -128,6 +128,16 @@ impl Keys {
         &self.store
     }
 
+    /// The clock that the store goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What time it is for the store.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// What these operations change, told as it happens.
     pub(super) fn changes(&self) -> &Arc<Changes> {
         &self.changes
@@ -135,11 +145,6 @@ impl Keys {
 
     fn begin(&self, namespace: &Namespace<'_>) -> Writing<'_> {
         self.changes.begin(namespace.as_str())
-    }
-
-    /// What time it is for the store.
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     /// The entry, or `None`.
@@ -188,6 +193,19 @@ impl Keys {
         }
         writing.nothing();
         Err(missing(address))
+    }
+
+    /// Removes all that a namespace holds; one that holds nothing is no error.
+    ///
+    /// # Errors
+    /// Whatever the store answers.
+    pub fn clear(&self, namespace: &str) -> Result<()> {
+        let removed = self.store.delete_namespace(namespace);
+        if !matches!(removed, Ok(false)) {
+            // Also where nobody knows whether it happened.
+            self.changes.reset(Some(namespace));
+        }
+        Ok(removed.map(drop)?)
     }
 
     /// Adds to an integer, which is made where the key is not live, and returns the entry with the sum.

@@ -13,7 +13,9 @@ const MAX_BUCKETS: usize = 10_000;
 
 /// A limit on the requests of each caller.
 pub(super) struct Rate {
-    /// Requests a second, and the most at once.
+    /// The most at once.
+    most: f64,
+    /// How fast a bucket fills.
     per_second: f64,
     clock: Clock,
     /// What is left to each caller, and since when. Held for a look into the map.
@@ -23,7 +25,14 @@ pub(super) struct Rate {
 impl Rate {
     /// At most so many requests a second from each caller.
     pub(super) fn new(per_second: NonZeroU32, clock: Clock) -> Self {
-        Self { per_second: per_second.get().into(), clock, buckets: Mutex::default() }
+        let per_second = per_second.get().into();
+        Self { most: per_second, per_second, clock, buckets: Mutex::default() }
+    }
+
+    /// At most so many tries a minute from each caller.
+    pub(super) fn per_minute(tries: NonZeroU32, clock: Clock) -> Self {
+        let most: f64 = tries.get().into();
+        Self { most, per_second: most / 60.0, clock, buckets: Mutex::default() }
     }
 
     /// Takes a request out of the caller's bucket.
@@ -34,9 +43,9 @@ impl Rate {
         let now = self.clock.now().as_millis();
         let mut buckets = self.buckets.lock();
         if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(caller) {
-            buckets.retain(|_, bucket| self.filled(*bucket, now) < self.per_second);
+            buckets.retain(|_, bucket| self.filled(*bucket, now) < self.most);
         }
-        let left = buckets.get(caller).map_or(self.per_second, |bucket| self.filled(*bucket, now));
+        let left = buckets.get(caller).map_or(self.most, |bucket| self.filled(*bucket, now));
         if left < 1.0 {
             return Err(Reason::Often.into());
         }
@@ -46,6 +55,6 @@ impl Rate {
 
     fn filled(&self, (left, since): (f64, i64), now: i64) -> f64 {
         let passed = (now - since).max(0) as f64 / 1000.0;
-        (left + passed * self.per_second).min(self.per_second)
+        (left + passed * self.per_second).min(self.most)
     }
 }

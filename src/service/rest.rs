@@ -15,8 +15,8 @@ use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_
 use super::app::App;
 use super::auth::{Caller, Identity};
 use super::body;
-use super::changes::Scope;
-use super::context::check_name;
+use super::changes::{Scope, Stays};
+use super::context::{Context, check_name};
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::measure::note;
@@ -24,8 +24,10 @@ use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
 use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Query, Step, missing, read_value};
 use super::problem;
+use super::publish::pages;
 use super::refusal::{Reason, Refusal, Result};
-use super::route::{Collection, History, ListQuery, Route, Verb, decode};
+use super::route::{Collection, History, ListQuery, Publishing, Route, Verb, decode};
+use super::session::Session;
 use super::snapshots::history;
 use super::watch;
 use crate::error::Error;
@@ -55,12 +57,22 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     if parts.uri.path() == "/metrics" {
         return app.run(app.registry.waits(), move |app| metrics(app, &parts)).await;
     }
+    carry_out(app, parts, body, Ready::judge).await
+}
+
+/// Judges a request, reads its body and carries it out; `judge` tells for whom and where.
+pub(super) async fn carry_out(
+    app: Arc<App>,
+    parts: Parts,
+    body: Body,
+    judge: impl FnOnce(&App, &Parts) -> Result<Ready> + Send + 'static,
+) -> Result<Answer> {
     let judging_waits = app.registry.reads_wait();
     if judging_waits && matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
         // Without a body both halves are one piece of work, and hand over to another thread once.
-        return app.run(true, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
+        return app.run(true, move |app| judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
-    let judged = app.run(judging_waits, move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
+    let judged = app.run(judging_waits, move |app| Ok((judge(app, &parts)?, parts))).await;
     let (ready, parts) = match judged {
         Ok(judged) => judged,
         Err(refusal) => return Ok(refused_unread(&refusal, body).await),
@@ -118,9 +130,15 @@ fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
     }
 }
 
+/// Who watches, and so until when.
+enum Watcher {
+    Caller(Identity),
+    Page(Session),
+}
+
 /// A request that was judged by all but its body.
-struct Ready {
-    identity: Identity,
+pub(super) struct Ready {
+    watcher: Watcher,
     caller: Caller,
     route: Route,
     /// The namespace, named or resolved; empty where the route has none.
@@ -136,28 +154,52 @@ impl Ready {
         let route = Route::of(&parts.method, parts.uri.path())?;
         let caller = app.registry.caller(&identity, single(&parts.headers, &AGENT)?)?;
         note(parts, &identity, &caller);
+        let resolve = |caller: &Caller| app.registry.resolve(caller, single(&parts.headers, &TASK)?);
+        Self::new(Watcher::Caller(identity), route, caller, resolve)
+    }
+
+    /// A request of a page's own script: whatever namespace it names, the page's is meant, and nothing but keys is there.
+    pub(super) fn of_page(route: Route, session: Session) -> Result<Self> {
+        let route = match route {
+            Route::Entry(_, key, verb) => Route::Entry(None, key, verb),
+            Route::Entries(_, collection) => Route::Entries(None, collection),
+            _ => return Err(Reason::NoRoute.into()),
+        };
+        let caller = Caller::page(&session.page);
+        let namespace = Context::Page(&session.page).key()?;
+        Self::new(Watcher::Page(session), route, caller, |_| Ok(namespace))
+    }
+
+    fn new(
+        watcher: Watcher,
+        route: Route,
+        caller: Caller,
+        resolve: impl FnOnce(&Caller) -> Result<String>,
+    ) -> Result<Self> {
         let (named, key) = match &route {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
             Route::History(History::Entry(_, named, key)) => (Some(Some(&**named)), Some(key)),
-            Route::Namespaces | Route::Registry(..) | Route::History(_) => (None, None),
+            Route::Namespaces | Route::Registry(..) | Route::Pages(_) | Route::History(_) => (None, None),
         };
         let key = key.map_or(Ok(String::new()), |key| checked("key", key))?;
         let namespace = match named {
             None => String::new(),
             Some(Some(named)) => checked("namespace", named)?,
-            Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
+            Some(None) => resolve(&caller)?,
         };
-        let ready = Self { identity, caller, route, namespace, key };
+        let ready = Self { watcher, caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
         Ok(ready)
     }
 
     fn check_rights(&self) -> Result<()> {
         match &self.route {
-            Route::Entry(_, _, Verb::Get) | Route::Entries(_, Collection::List) | Route::Namespaces => {
-                self.caller.check_read()
-            }
+            Route::Entry(_, _, Verb::Get)
+            | Route::Entries(_, Collection::List)
+            | Route::Namespaces
+            | Route::Pages(Publishing::List) => self.caller.check_read(),
+            Route::Pages(_) => self.caller.check_publish(),
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
             Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
         }
@@ -167,8 +209,8 @@ impl Ready {
     fn waits(&self, app: &App) -> bool {
         match self.route {
             Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
-            // It may be long, and leaves this thread to the others.
-            Route::Entries(_, Collection::List) | Route::History(_) => true,
+            // A list may be long, and a page's password is hashed at length: neither holds up the others.
+            Route::Entries(_, Collection::List) | Route::History(_) | Route::Pages(_) => true,
             _ => app.waits() || app.registry.waits(),
         }
     }
@@ -180,7 +222,7 @@ impl Ready {
     /// The most bytes of a body.
     fn body_limit(&self) -> usize {
         match self.route {
-            Route::Entry(_, _, Verb::Put | Verb::Claim) => VALUE_BODY,
+            Route::Entry(_, _, Verb::Put | Verb::Claim) | Route::Pages(Publishing::Make) => VALUE_BODY,
             Route::Entries(_, Collection::Batch) => BATCH_BODY,
             _ => SMALL_BODY,
         }
@@ -194,6 +236,7 @@ impl Ready {
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
             Route::Namespaces => self.namespaces(app, parts, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
+            Route::Pages(wanted) => pages(app, &self.caller, wanted, query, body),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, query, body),
         };
         answer.map_err(|refusal| self.told(refusal))
@@ -205,7 +248,7 @@ impl Ready {
         if list.watch {
             let prefix = Prefix::new(&*list.query.prefix)?;
             let scope = Scope::Namespace((*self.namespace).into(), prefix.as_str().into());
-            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+            return watch::answer(app, parts, scope, Some(self.stays(app)));
         }
         self::list(&app.keys, &self.namespace, &list)
     }
@@ -216,9 +259,20 @@ impl Ready {
         if watch {
             self.caller.check_admin()?;
             let scope = Scope::Namespaces(Prefix::new(&*query.prefix)?.as_str().into());
-            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+            return watch::answer(app, parts, scope, Some(self.stays(app)));
         }
         self::namespaces(&app.keys, &query)
+    }
+
+    /// Whether the watcher may go on.
+    fn stays(&self, app: &App) -> Stays {
+        match &self.watcher {
+            Watcher::Caller(identity) => watch::as_long_as(app, identity),
+            Watcher::Page(session) => {
+                let (pages, session) = (app.pages.clone(), session.clone());
+                Arc::new(move || pages.still_open(&session) == Ok(true))
+            }
+        }
     }
 
     /// The refusal with the namespace that was named or resolved.

@@ -20,8 +20,19 @@ pub(super) enum Route {
     Namespaces,
     /// A table of the registry, or a row of it.
     Registry(Table, Option<String>, Change),
+    /// The pages.
+    Pages(Publishing),
     /// The snapshots.
     History(History),
+}
+
+/// What is wanted of the pages. Ids stand as they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Publishing {
+    List,
+    Make,
+    Remove(String),
+    Launch(String),
 }
 
 /// What is wanted of the snapshots. Ids stand as they came.
@@ -83,6 +94,7 @@ impl Route {
             ["api", "namespaces"] if is_read(method) => Ok(Self::Namespaces),
             ["api", "namespaces"] => Err(Reason::Method("GET, HEAD").into()),
             ["api", "snapshots", ref rest @ ..] => History::of(rest, method).map(Self::History),
+            ["api", "pages", ref rest @ ..] => Publishing::of(rest, method).map(Self::Pages),
             ["api", table, ref id @ ..] => Self::registry(table, id, method),
             _ => Err(Reason::NoRoute.into()),
         }
@@ -100,6 +112,7 @@ impl Route {
             Self::Entries(_, Collection::Batch) => "batch",
             Self::Namespaces => "namespaces",
             Self::Registry(..) => "registry",
+            Self::Pages(_) => "pages",
             Self::History(_) => "snapshots",
         }
     }
@@ -147,6 +160,22 @@ impl Route {
             _ => return Err(Reason::NoRoute.into()),
         };
         Ok(Self::Registry(table, id, change))
+    }
+}
+
+impl Publishing {
+    fn of(rest: &[&str], method: &Method) -> Result<Self> {
+        match rest {
+            [] if is_read(method) => Ok(Self::List),
+            [] if method == Method::POST => Ok(Self::Make),
+            [] => Err(Reason::Method("GET, HEAD, POST").into()),
+            [""] | ["", _] => Err(Reason::NoRoute.into()),
+            [id] if method == Method::DELETE => Ok(Self::Remove((*id).to_owned())),
+            [_] => Err(Reason::Method("DELETE").into()),
+            [id, "launch"] if method == Method::POST => Ok(Self::Launch((*id).to_owned())),
+            [_, "launch"] => Err(Reason::Method("POST").into()),
+            _ => Err(Reason::NoRoute.into()),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The server: its listener, its runtime and its end.
+//! The server: its listeners, its runtime and its end.
 //!
 //! A server has a runtime of its own and lets go of whoever started it. It serves so many connections at a time, and none of them
 //! for ever: a head, a body and an answer that does not move have their time. Stopping it ends accepting, lets requests under way
@@ -28,11 +28,13 @@ use tokio_io_timeout::TimeoutStream;
 use super::answer::Answer;
 use super::app::{App, Place};
 use super::auth::{Registry, new_operator_key};
+use super::host::{Hosts, public};
 use super::mcp::{self, Mcp};
 use super::measure::measure;
 use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
+use super::site::{self, Site};
 use super::sweeper::sweep;
 use super::watch;
 use crate::clock::Clock;
@@ -71,6 +73,10 @@ pub struct ServeOptions {
     pub api_key: Option<String>,
     /// The URL that clients use, where it is not the address.
     pub public_url: Option<String>,
+    /// The port of the listener for pages, on the same address; 0 = a free one, `None` = no pages.
+    pub pages_port: Option<u16>,
+    /// The URL under which browsers find pages, where it is not the address.
+    pub pages_url: Option<String>,
     /// What agents may use over MCP, where their own list does not narrow it: `kv` stands for the tools on keys.
     pub capabilities: Vec<String>,
     /// Requests a second that are taken from each key or token; `None` = any number.
@@ -84,11 +90,14 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, access_log, clock: _ } = self;
+        let Self { host, port, api_key: _, public_url, pages_port, pages_url, .. } = self;
+        let Self { capabilities, rate_limit, access_log, .. } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
             .field("public_url", public_url)
+            .field("pages_port", pages_port)
+            .field("pages_url", pages_url)
             .field("capabilities", capabilities)
             .field("rate_limit", rate_limit)
             .field("access_log", access_log)
@@ -103,6 +112,8 @@ impl Default for ServeOptions {
             port: 0,
             api_key: None,
             public_url: None,
+            pages_port: Some(0),
+            pages_url: None,
             capabilities: default_capabilities(),
             rate_limit: None,
             access_log: false,
@@ -119,6 +130,7 @@ pub fn default_capabilities() -> Vec<String> {
 /// A running server. Dropping it stops it.
 pub struct Server {
     address: SocketAddr,
+    pages: Option<(SocketAddr, String)>,
     api_key: String,
     stop: signal::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -133,17 +145,26 @@ impl Server {
     /// `Invalid` for an address that is in use or not this machine's, for a key that is too short and for a public URL that is
     /// none; `Unavailable` where the system has no thread left.
     pub fn start(store: Arc<dyn Store>, registry: Arc<dyn Store>, options: ServeOptions) -> crate::error::Result<Self> {
-        let public_host = options.public_url.as_deref().map(host_of).transpose()?;
+        let public_host = options.public_url.as_deref().map(|url| host_of("the public URL", url)).transpose()?;
         let api_key = options.api_key.map_or_else(new_operator_key, check_key)?;
-        let (listener, address) = listen(SocketAddr::new(options.host, options.port))?;
+        let (listener, address) = listen(SocketAddr::new(options.host, options.port), "--port")?;
+        let pages = options
+            .pages_port
+            .map(|port| PagesDoor::open(SocketAddr::new(options.host, port), options.pages_url.as_deref()));
+        let pages = pages.transpose()?;
+        let place = pages.as_ref().map(|pages| (pages.address, pages.origin.clone()));
         let keys = Keys::new(store, options.clock.clone());
         let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
-        let registry = Registry::new(registry, &api_key, options.clock);
-        let app = Arc::new(App::new(keys, registry, address, public_host, rate, options.access_log));
+        let registry = Registry::new(registry, &api_key, options.clock.clone());
+        let app = App::new(keys, registry, address, public_host, rate, options.access_log)
+            .with_pages_at(place.as_ref().map(|(_, url)| url.clone()));
+        let app = Arc::new(app);
         let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
         let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
         let router = router.layer(from_fn_with_state(app.clone(), measure));
+        let mut doors = vec![(listener, router)];
+        doors.extend(pages.map(|pages| pages.served(&app, options.clock)));
         let (stop, stopped) = signal::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
@@ -156,13 +177,18 @@ impl Server {
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
                 runtime.spawn(sum_up(app.clone()));
-                runtime.spawn(watch::tend(app.clone()));
                 runtime.spawn(sweep(app.clone()));
-                runtime.block_on(serve(listener, router, app, stopped));
+                runtime.spawn(watch::tend(app.clone()));
+                let doors =
+                    doors.into_iter().map(|(listener, router)| serve(listener, router, app.clone(), stopped.clone()));
+                let doors: Vec<_> = doors.map(|door| runtime.spawn(door)).collect();
+                for door in doors {
+                    let _ = runtime.block_on(door);
+                }
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })
             .map_err(no_thread)?;
-        Ok(Self { address, api_key, stop, thread: Mutex::new(Some(thread)), process: std::process::id() })
+        Ok(Self { address, pages: place, api_key, stop, thread: Mutex::new(Some(thread)), process: std::process::id() })
     }
 
     /// Where it listens.
@@ -173,6 +199,16 @@ impl Server {
     /// Its URL on this machine.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where browsers find pages; `None` where no listener serves them.
+    pub fn pages_url(&self) -> Option<&str> {
+        self.pages.as_ref().map(|(_, url)| &**url)
+    }
+
+    /// Where the listener for pages is.
+    pub fn pages_address(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(|(address, _)| *address)
     }
 
     /// The operator's key.
@@ -215,21 +251,49 @@ fn check_key(key: String) -> crate::error::Result<String> {
     }
 }
 
-fn host_of(url: &str) -> crate::error::Result<String> {
-    let wrong = || Error::invalid(format!("the public URL must be like https://kv.example.org, not {url:?}"));
-    let uri: axum::http::Uri = url.parse().map_err(|_| wrong())?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(host)) => Ok(host.to_owned()),
-        _ => Err(wrong()),
+fn host_of(what: &str, url: &str) -> crate::error::Result<String> {
+    Ok(public(what, url)?.host().unwrap_or_default().to_owned())
+}
+
+/// The listener for pages, before it serves.
+struct PagesDoor {
+    listener: TcpListener,
+    address: SocketAddr,
+    hosts: Hosts,
+    /// Where browsers find it, without a slash at the end.
+    origin: String,
+}
+
+impl PagesDoor {
+    fn open(wanted: SocketAddr, url: Option<&str>) -> crate::error::Result<Self> {
+        let url = url.map(|url| public("the URL of pages", url)).transpose()?;
+        let (listener, address) = listen(wanted, "--pages-port")?;
+        let origin = match &url {
+            // What stands behind the name is no part of an origin.
+            Some(url) => {
+                format!("{}://{}", url.scheme_str().unwrap_or("http"), url.authority().map_or("", |name| name.as_str()))
+            }
+            None => format!("http://{address}"),
+        };
+        let hosts = Hosts::new(address, url.and_then(|url| url.host().map(str::to_owned)));
+        Ok(Self { listener, address, hosts, origin })
+    }
+
+    fn served(self, app: &Arc<App>, clock: Clock) -> (TcpListener, Router) {
+        let site = Arc::new(Site::new(app.clone(), self.hosts, self.origin, clock));
+        let router = Router::new().fallback(site::handle).with_state(site);
+        (self.listener, router.layer(from_fn_with_state(app.clone(), measure)))
     }
 }
 
-fn listen(wanted: SocketAddr) -> crate::error::Result<(TcpListener, SocketAddr)> {
+fn listen(wanted: SocketAddr, option: &str) -> crate::error::Result<(TcpListener, SocketAddr)> {
     let failed = |error: std::io::Error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "something else listens there; choose another port with --port",
-            std::io::ErrorKind::PermissionDenied => "this user may not; choose a port above 1023 with --port",
-            _ => "choose an address of this machine with --host",
+            std::io::ErrorKind::AddrInUse => format!("something else listens there; choose another port with {option}"),
+            std::io::ErrorKind::PermissionDenied => {
+                format!("this user may not; choose a port above 1023 with {option}")
+            }
+            _ => "choose an address of this machine with --host".to_owned(),
         };
         Error::invalid(format!("cannot listen on {wanted} ({error}): {hint}"))
     };

@@ -293,6 +293,41 @@ def test_the_registry_is_administered_on_a_store_and_on_a_running_server(serve, 
     assert (removed.returncode, again.returncode) == (0, 1)
 
 
+def test_pages_are_administered_and_launched_on_a_running_server(serve, tmp_path):
+    server = serve("--api-key", "a-key-for-the-tests")
+    online = ("--url", server.url, "--api-key", "a-key-for-the-tests", "--json")
+    (tmp_path / "tea.html").write_text("<p>tea ☕")
+
+    made = json.loads(run(tmp_path, "pages", "add", "tea.html", "--title", "Tea", *online).stdout)
+    secret = {"SWARMSTATE_PAGE_PASSWORD": "open sesame"}
+    locked = run(tmp_path, "pages", "add", "tea.html", "--access", "password", *online, **secret)
+    launched = json.loads(run(tmp_path, "pages", "launch", made["id"], *online).stdout)
+    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+        shown = browser.get(launched["url"])
+    listed = run(tmp_path, "pages", "list", *online)
+    removed = run(tmp_path, "pages", "remove", made["id"], *online)
+    offline = run(tmp_path, "pages", "launch", made["id"])
+    unreadable = run(tmp_path, "pages", "add", "none.html", *online)
+
+    assert any(made["url"].startswith(line.split()[-1]) for line in server.greeting if "pages" in line)
+    assert shown.text.endswith("<p>tea ☕")
+    assert json.loads(locked.stdout)["authMode"] == "password"
+    assert "open sesame" not in listed.stdout
+    assert len(listed.stdout.splitlines()) == 2
+    assert removed.returncode == 0
+    assert [ended.returncode for ended in (offline, unreadable)] == [2, 2]
+    assert [ended.stderr.count("\n") for ended in (offline, unreadable)] == [1, 1]
+
+
+def test_a_port_for_pages_in_use_is_one_line_and_status_2(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = str(listener.getsockname()[1])
+        ended = run(tmp_path, "serve", "--port", "0", "--pages-port", taken)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+    assert "--pages-port" in ended.stderr
+
+
 def test_a_server_that_does_not_answer_or_refuses_is_one_line(tmp_path):
     with ss.serve(ss.Store()) as server:
         refused = run(tmp_path, "agents", "list", "--url", server.url, "--api-key", "another-key-1234")
@@ -349,6 +384,7 @@ def test_a_server_that_nobody_holds_stops():
         ({"port": 65536}, "65535"),
         ({"api_key": "short"}, "16 characters"),
         ({"public_url": "kv.example.org"}, "public URL"),
+        ({"pages_url": "pages.example.org"}, "URL of pages"),
     ],
 )
 def test_an_option_that_is_wrong_is_refused(options, message):

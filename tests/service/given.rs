@@ -80,7 +80,12 @@ impl Service {
 
     /// What the server sends back to exactly these bytes, until it closes or `patience` is over.
     pub(crate) fn raw(&self, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.server.address()).expect("the server listens");
+        self.raw_at(&self.server.address().to_string(), request)
+    }
+
+    /// The same, for the listener at an address.
+    pub(crate) fn raw_at(&self, address: &str, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
         // A server that refuses early may close before all is sent.
         let _ = stream.write_all(request);
@@ -137,6 +142,12 @@ impl Client {
         self
     }
 
+    /// The same client at another address.
+    pub(crate) fn at(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.url);
+        self
+    }
+
     /// The same client, speaking for an agent.
     pub(crate) fn with_agent(&self, id: &str) -> Self {
         self.clone().with("X-Agent-ID", id)
@@ -154,6 +165,16 @@ impl Client {
         (response.status().as_u16(), response.into_body().into_reader())
     }
 
+    /// What a tool answers over MCP: its structured content.
+    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
+        let params = json!({"name": name, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let client = self.clone().with("Accept", "application/json, text/event-stream");
+        let answer = client.post("/mcp", &message.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        answer.body["result"]["structuredContent"].clone()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "")
     }
@@ -168,16 +189,6 @@ impl Client {
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, "")
-    }
-
-    /// What a tool answers over MCP: its structured content.
-    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
-        let params = json!({"name": name, "arguments": arguments});
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-        let client = self.clone().with("Accept", "application/json, text/event-stream");
-        let answer = client.post("/mcp", &message.to_string());
-        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
-        answer.body["result"]["structuredContent"].clone()
     }
 
     /// Writes a value that JSON text states, without a type.

@@ -16,6 +16,8 @@ mod lists;
 mod load;
 mod metrics;
 mod openapi;
+mod page_attacks;
+mod pages;
 mod recipes;
 mod refusals;
 mod registry;

@@ -17,14 +17,14 @@ pub(crate) struct Watch {
 
 /// What a watch tells.
 #[derive(Clone, Debug, PartialEq)]
-struct Told {
+pub(crate) struct Told {
     name: String,
     data: Value,
 }
 
 impl Watch {
     /// The next event; `None` at the end.
-    fn next(&mut self) -> Option<Told> {
+    pub(crate) fn next(&mut self) -> Option<Told> {
         loop {
             let told = self.block()?;
             if told.name != "sign" {
@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// So many events, as name, key and value.
-    fn changes(&mut self, count: usize) -> Vec<(String, String, Value)> {
+    pub(crate) fn changes(&mut self, count: usize) -> Vec<(String, String, Value)> {
         (0..count)
             .map(|_| {
                 let Told { name, data } = self.next().expect("the watch goes on");
@@ -65,7 +65,7 @@ impl Watch {
     }
 }
 
-fn watch(client: &Client, path: &str) -> Watch {
+pub(crate) fn watch(client: &Client, path: &str) -> Watch {
     let (status, body) = client.open(path);
     assert_eq!(status, 200);
     Watch { lines: BufReader::new(body), last: String::new() }

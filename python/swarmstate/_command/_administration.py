@@ -1,9 +1,10 @@
-"""`swarmstate agents|tasks|tokens`: the registry of a running server, or of a store served for this one request.
+"""`swarmstate agents|tasks|pages|tokens`: the registry of a running server, or of a store served for this one request.
 
 Either way it is the service that reads and writes it, so the rules are those of the service.
 """
 
 import argparse
+import getpass
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ from swarmstate import Store
 from swarmstate._command import _names
 from swarmstate.exceptions import InvalidError, NotFoundError, UnavailableError
 
-TABLES = {"agents", "tasks", "tokens"}
+TABLES = {"agents", "tasks", "pages", "tokens"}
 
 _TIMEOUT_SECONDS = 30
 
@@ -37,6 +38,8 @@ def administer(opener: Callable[[str], Store], arguments: argparse.Namespace) ->
     if arguments.url is not None:
         _run(arguments.url, _given_key(arguments), arguments)
         return
+    if arguments.verb == "launch":
+        raise InvalidError("a browser is let in by a running server: give its --url")
     with opener(_names.url(arguments.store, create=True)) as store, swarmstate.serve(store) as server:
         _run(server.url, server.api_key, arguments)
 
@@ -53,6 +56,8 @@ def _run(url: str, key: str, arguments: argparse.Namespace) -> None:
     if arguments.verb == "remove":
         _ask(url, key, "DELETE", f"{path}/{quote(arguments.id, safe='')}")
         _show(arguments, [{"removed": arguments.id}])
+    elif arguments.verb == "launch":
+        _show(arguments, [_ask(url, key, "POST", f"{path}/{quote(arguments.id, safe='')}/launch")])
     elif arguments.verb == "list":
         cursor = ""
         while cursor is not None:
@@ -64,6 +69,8 @@ def _run(url: str, key: str, arguments: argparse.Namespace) -> None:
 
 
 def _row(arguments: argparse.Namespace) -> dict[str, object]:
+    if arguments.command == "pages":
+        return _page(arguments)
     rows: dict[str, dict[str, object]] = {
         "agents": {"id": "id", "lead": "lead", "capabilities": "capability"},
         "tasks": {"id": "id", "contextKey": "context_key", "agentId": "agent"},
@@ -73,6 +80,18 @@ def _row(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.command == "tokens" and row["scopes"] is None:
         row["scopes"] = ["read", "write"]
     return {member: value for member, value in row.items() if value is not None}
+
+
+def _page(arguments: argparse.Namespace) -> dict[str, object]:
+    try:
+        row: dict[str, object] = {"html": arguments.file.read_text(encoding="utf-8"), "authMode": arguments.access}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{arguments.file} cannot be read: {error}") from error
+    if arguments.title is not None:
+        row["title"] = arguments.title
+    if arguments.access == "password":
+        row["password"] = os.environ.get("SWARMSTATE_PAGE_PASSWORD") or getpass.getpass("the page's password: ")
+    return row
 
 
 def _ask(url: str, key: str, method: str, path: str, row: dict[str, object] | None = None) -> Any:

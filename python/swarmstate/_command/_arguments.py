@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import swarmstate
 from swarmstate._command import _names
@@ -165,6 +166,10 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_count, default=8484, help="%(default)s without it; 0 = a free one")
     command.add_argument("--api-key", metavar="KEY", help="the operator's key; better in SWARMSTATE_API_KEY")
     command.add_argument("--public-url", metavar="URL", help="the URL that clients use, if it is another one")
+    command.add_argument(
+        "--pages-port", type=_count, metavar="PORT", help="the port for pages; the one behind --port without it"
+    )
+    command.add_argument("--pages-url", metavar="URL", help="the URL under which browsers find pages, if another")
     command.add_argument("--access-log", action="store_true", help="tell each request in a line on stderr")
     command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
@@ -182,21 +187,21 @@ def _service_store(command: argparse.ArgumentParser) -> None:
 
 
 def _agents(command: argparse.ArgumentParser) -> None:
-    add = _table(command, "agents", "register an agent, or change it")
+    add = _table(command, "agents", "register an agent, or change it")["add"]
     add.add_argument("id", metavar="ID")
     add.add_argument("--lead", action="store_true", help="it writes in every agent's namespace")
     add.add_argument("--capability", action="append", metavar="NAME", help="what it may use; without any, everything")
 
 
 def _tasks(command: argparse.ArgumentParser) -> None:
-    add = _table(command, "tasks", "register a task, or change it")
+    add = _table(command, "tasks", "register a task, or change it")["add"]
     add.add_argument("id", metavar="ID", nargs="?", help="a new one without it")
     add.add_argument("--context-key", metavar="NAMESPACE", help="the namespace of its conversation")
     add.add_argument("--agent", metavar="ID", help="who works on it")
 
 
 def _tokens(command: argparse.ArgumentParser) -> None:
-    add = _table(command, "tokens", "make a token; its secret is shown once")
+    add = _table(command, "tokens", "make a token; its secret is shown once")["add"]
     add.add_argument("agent", metavar="AGENT", help="whom it speaks for")
     add.add_argument(
         "--scope",
@@ -207,20 +212,34 @@ def _tokens(command: argparse.ArgumentParser) -> None:
     add.add_argument("--expires", type=_count, metavar="SECONDS", help="it ends after so long")
 
 
-def _table(command: argparse.ArgumentParser, table: str, adds: str) -> argparse.ArgumentParser:
-    """Adds the verbs of a table of the registry, and returns the one that adds a row."""
+def _pages(command: argparse.ArgumentParser) -> None:
+    verbs = _table(command, "pages", "make a page", launch="let one browser in, once")
+    add = verbs["add"]
+    add.add_argument("file", metavar="FILE", type=Path, help="its HTML")
+    add.add_argument("--title", help="what people call it")
+    add.add_argument(
+        "--access",
+        choices=["authed", "password", "public"],
+        default="authed",
+        help="who sees it; %(default)s without it. A password is asked for, or stands in SWARMSTATE_PAGE_PASSWORD",
+    )
+    verbs["launch"].add_argument("id", metavar="ID")
+
+
+def _table(
+    command: argparse.ArgumentParser, table: str, adds: str, **others: str
+) -> dict[str, argparse.ArgumentParser]:
+    """Adds the verbs of a table of the registry, each with what it does, and returns them by name."""
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
-    parsers = {
-        verb: verbs.add_parser(verb, help=about, description=about)
-        for verb, about in (("list", f"list the {table}"), ("add", adds), ("remove", f"remove one of the {table}"))
-    }
+    abouts = {"list": f"list the {table}", "add": adds, **others, "remove": f"remove one of the {table}"}
+    parsers = {verb: verbs.add_parser(verb, help=about, description=about) for verb, about in abouts.items()}
     parsers["remove"].add_argument("id", metavar="ID")
     for parser in parsers.values():
         _service_store(parser)
         parser.add_argument("--url", help="ask this running server instead")
         parser.add_argument("--api-key", metavar="KEY", help="a key for --url; better in SWARMSTATE_API_KEY")
         parser.add_argument("--json", action="store_true", help="print JSON for scripts")
-    return parsers["add"]
+    return parsers
 
 
 _SERVICE_COMMANDS = [
@@ -228,5 +247,6 @@ _SERVICE_COMMANDS = [
     ("mcp", "serve a store to one MCP client over stdin and stdout", _mcp),
     ("agents", "list, add or remove the agents that a service knows", _agents),
     ("tasks", "list, add or remove the tasks that a service knows", _tasks),
+    ("pages", "list, add, launch or remove the pages of a service", _pages),
     ("tokens", "list, make or revoke the tokens of a service", _tokens),
 ]

@@ -46,16 +46,25 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 port=arguments.port,
                 api_key=key,
                 public_url=arguments.public_url,
+                pages_port=_pages_port(arguments),
+                pages_url=arguments.pages_url,
                 capabilities=capabilities(),
                 rate_limit=arguments.rate_limit,
                 access_log=arguments.access_log,
             ) as server:
-                _greet(store, arguments.public_url or server.url, shown)
+                _greet(store, server, arguments.public_url or server.url, shown)
                 signal.sigwait(_SIGNALS)
                 print("stopping: requests under way finish; another signal ends it at once", flush=True)
                 _let_signals_end_it()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _pages_port(arguments: argparse.Namespace) -> int:
+    """The port for pages: that of the API and one, unless another is given."""
+    if arguments.pages_port is not None:
+        return int(arguments.pages_port)
+    return int(arguments.port) + 1 if 0 < arguments.port < 65535 else 0
 
 
 def capabilities() -> list[str]:
@@ -137,9 +146,10 @@ def _make(path: Path, key: str) -> bool:
     return True
 
 
-def _greet(store: Store, url: str, key: str) -> None:
+def _greet(store: Store, server: swarmstate.Server, url: str, key: str) -> None:
     print(f"swarmstate {swarmstate.__version__} listens on {url}")
     print(f"the store: {_place(store)}")
+    print(f"pages for browsers: {server.pages_url}")
     if path := key_file(store):
         print(f"the operator's key: {path if key.startswith(('ssk_', '$(')) else 'as given'}")
     print("try it:")
