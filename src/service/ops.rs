@@ -11,7 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::members::{MAX_SAFE_INTEGER, Members, is_safe, safe_integer, text};
 use super::refusal::{Refusal, Result};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Conflict, Error, Expected};
 use crate::key::{Key, Namespace, Prefix};
 use crate::msgpack::{self, MAX_DEPTH, read_integer};
@@ -123,6 +123,11 @@ impl Keys {
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The time that the store goes by.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The entry, or `None`.

@@ -26,6 +26,7 @@ use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
+use super::{inspection, inspector};
 use crate::error::Error;
 use crate::key::Namespace;
 use crate::msgpack::write_json_string;
@@ -89,11 +90,15 @@ pub(super) fn closing(mut response: Answer) -> Answer {
 /// What needs no credentials.
 async fn open_to_all(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
     let path = parts.uri.path();
-    if !matches!(path, "/healthz" | "/readyz" | "/openapi.json" | "/docs") {
+    let page = inspector::file(path);
+    if page.is_none() && !matches!(path, "/healthz" | "/readyz" | "/openapi.json" | "/docs") {
         return Ok(None);
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return Err(Reason::Method("GET, HEAD").into());
+    }
+    if page.is_some() {
+        return Ok(page);
     }
     match path {
         "/openapi.json" => return Ok(Some(fixed("application/json", &DOCUMENT))),
@@ -140,7 +145,7 @@ impl Ready {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
             Route::History(History::Entry(_, named, key)) => (Some(Some(&**named)), Some(key)),
-            Route::Namespaces | Route::Registry(..) | Route::History(_) => (None, None),
+            Route::Namespaces | Route::Registry(..) | Route::History(_) | Route::Inspect(_) => (None, None),
         };
         let key = key.map_or(Ok(String::new()), |key| checked("key", key))?;
         let namespace = match named {
@@ -159,7 +164,7 @@ impl Ready {
                 self.caller.check_read()
             }
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
-            Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
+            Route::Registry(..) | Route::History(_) | Route::Inspect(_) => self.caller.check_admin(),
         }
     }
 
@@ -184,6 +189,7 @@ impl Ready {
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
             Route::Namespaces => namespaces(&app.keys, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
+            Route::Inspect(wanted) => inspection::inspect(&app.keys, *wanted, query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, body),
         };
         answer.map_err(|refusal| self.told(refusal))

@@ -22,6 +22,20 @@ pub(super) enum Route {
     Registry(Table, Option<String>, Change),
     /// The snapshots.
     History(History),
+    /// What is looked into.
+    Inspect(Inspect),
+}
+
+/// What of a store is looked into; its names stand in the query, where any characters may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inspect {
+    Store,
+    Namespaces,
+    Entries,
+    Entry,
+    Threads,
+    Checkpoints,
+    Checkpoint,
 }
 
 /// What is wanted of the snapshots. Ids stand as they came.
@@ -83,6 +97,7 @@ impl Route {
             ["api", "namespaces"] if is_read(method) => Ok(Self::Namespaces),
             ["api", "namespaces"] => Err(Reason::Method("GET, HEAD").into()),
             ["api", "snapshots", ref rest @ ..] => History::of(rest, method).map(Self::History),
+            ["api", "inspect", ref rest @ ..] => Inspect::of(rest, method).map(Self::Inspect),
             ["api", table, ref id @ ..] => Self::registry(table, id, method),
             _ => Err(Reason::NoRoute.into()),
         }
@@ -101,6 +116,7 @@ impl Route {
             Self::Namespaces => "namespaces",
             Self::Registry(..) => "registry",
             Self::History(_) => "snapshots",
+            Self::Inspect(_) => "inspect",
         }
     }
 
@@ -168,6 +184,22 @@ impl History {
             [_, "diff"] => Err(Reason::Method("GET, HEAD").into()),
             _ => Err(Reason::NoRoute.into()),
         }
+    }
+}
+
+impl Inspect {
+    fn of(rest: &[&str], method: &Method) -> Result<Self> {
+        let wanted = match rest {
+            [] => Self::Store,
+            ["namespaces"] => Self::Namespaces,
+            ["entries"] => Self::Entries,
+            ["entry"] => Self::Entry,
+            ["threads"] => Self::Threads,
+            ["checkpoints"] => Self::Checkpoints,
+            ["checkpoint"] => Self::Checkpoint,
+            _ => return Err(Reason::NoRoute.into()),
+        };
+        if is_read(method) { Ok(wanted) } else { Err(Reason::Method("GET, HEAD").into()) }
     }
 }
 

@@ -7,6 +7,7 @@ mod batch;
 mod capabilities;
 mod ext;
 mod range;
+mod read_only;
 mod snapshot;
 
 use std::any::Any;
@@ -17,6 +18,7 @@ pub(crate) use batch::{sum, target_is_live};
 pub use capabilities::Capabilities;
 pub use ext::StoreExt;
 pub use range::{Order, Range};
+pub use read_only::ReadOnly;
 pub use snapshot::{Diff, Snapshot, SnapshotId, SnapshotInfo, merge_diff};
 pub(crate) use snapshot::{EntryPages, NamespacePages};
 
