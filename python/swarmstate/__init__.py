@@ -14,7 +14,7 @@ Example:
 from importlib.metadata import version as _version
 
 from swarmstate import context
-from swarmstate._client import Client, RemoteEntry
+from swarmstate._client import Client
 from swarmstate._core import (
     Batch,
     Capabilities,
@@ -34,6 +34,8 @@ from swarmstate._core import (
     open,
     serve,
 )
+from swarmstate._remote import RemoteBatch, RemoteSnapshot
+from swarmstate._wire import RemoteEntry
 from swarmstate.exceptions import (
     ConflictError,
     CorruptError,
@@ -61,7 +63,9 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "RedisStore",
+    "RemoteBatch",
     "RemoteEntry",
+    "RemoteSnapshot",
     "Server",
     "Snapshot",
     "SqliteStore",

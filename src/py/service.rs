@@ -37,6 +37,7 @@ use crate::waiting::Waiting;
 ///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
 ///     read_only: Let nothing be written through the server, by any door. It then knows no agents, tasks and tokens, keeps
 ///         nothing beside the store, and only its key opens it.
+///     access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
 ///     clock: What tells the time; the clock of the store, if that has one.
 ///
 /// Returns:
@@ -51,7 +52,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, capabilities=None, rate_limit=None, read_only=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, capabilities=('kv', 'pages'), rate_limit=None, read_only=False, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, capabilities=None, rate_limit=None, read_only=false, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, capabilities=('kv', 'pages'), rate_limit=None, read_only=False, access_log=False, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -63,10 +64,11 @@ pub(crate) fn serve(
     capabilities: Option<Vec<String>>,
     rate_limit: Option<Argument<'_, '_>>,
     read_only: bool,
+    access_log: bool,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
     let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
-    let mut options = ServeOptions { clock: clock::given(clock)?, ..ServeOptions::default() };
+    let mut options = ServeOptions { access_log, clock: clock::given(clock)?, ..ServeOptions::default() };
     if let Some(host) = host {
         options.host = address(argument::text("host", host)?)?;
     }

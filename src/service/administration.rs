@@ -10,8 +10,9 @@ use super::app::App;
 use super::auth::{Agent, Scopes, Task};
 use super::json::{Document, write_text};
 use super::members::{Members, decode as decode_body, text};
+use super::ops::{decode_cursor, encode_cursor};
 use super::refusal::{Refusal, Result};
-use super::route::{Change, Table, decode};
+use super::route::{Change, ListQuery, Table, decode};
 
 /// Carries out what a request wants of a table.
 pub(super) fn registry(
@@ -19,6 +20,7 @@ pub(super) fn registry(
     table: Table,
     id: Option<&str>,
     change: Change,
+    query: &str,
     body: &[u8],
 ) -> Result<Response<Body>> {
     match (change, table, id) {
@@ -31,13 +33,7 @@ pub(super) fn registry(
             }?;
             Ok(empty(StatusCode::NO_CONTENT))
         }
-        (Change::List, Table::Agents, _) => {
-            listed("agents", app.registry.agents()?, |id, agent| agent_document(id, &agent))
-        }
-        (Change::List, Table::Tasks, _) => listed("tasks", app.registry.tasks()?, |id, task| task_document(id, &task)),
-        (Change::List, Table::Tokens, _) => listed("tokens", app.registry.tokens()?, |id, token| {
-            token_document(id, &token.agent_id, token.scopes, token.expires_at)
-        }),
+        (Change::List, table, _) => list(app, table, query),
         (Change::Make, table, _) => {
             let body = decode_body(body)?;
             let members = Members::of(&body)?;
@@ -51,9 +47,33 @@ pub(super) fn registry(
     }
 }
 
-fn listed<T>(name: &str, rows: Vec<(String, T)>, shown: impl Fn(&str, T) -> Document) -> Result<Response<Body>> {
+fn list(app: &App, table: Table, query: &str) -> Result<Response<Body>> {
+    let query = ListQuery::read(query)?.query;
+    let (after, limit) = (decode_cursor(query.cursor.as_deref())?, query.limit);
+    let (after, wanted) = (after.as_deref(), limit + 1);
+    match table {
+        Table::Agents => {
+            listed("agents", limit, app.registry.agents(after, wanted)?, |id, agent| agent_document(id, &agent))
+        }
+        Table::Tasks => listed("tasks", limit, app.registry.tasks(after, wanted)?, |id, task| task_document(id, &task)),
+        Table::Tokens => listed("tokens", limit, app.registry.tokens(after, wanted)?, |id, token| {
+            token_document(id, &token.agent_id, token.scopes, token.expires_at)
+        }),
+    }
+}
+
+/// A page of rows that were read by one more than it shows.
+fn listed<T>(
+    name: &str,
+    limit: usize,
+    mut rows: Vec<(String, T)>,
+    shown: impl Fn(&str, T) -> Document,
+) -> Result<Response<Body>> {
+    let is_last = rows.len() <= limit;
+    rows.truncate(limit);
+    let next = if is_last { None } else { rows.last().map(|(id, _)| encode_cursor(id)) };
     let list = Document::object().list(name, rows, |out, (id, row)| out.extend(shown(&id, row).finish()));
-    Ok(document(StatusCode::OK, list))
+    Ok(document(StatusCode::OK, list.optional_text("nextCursor", next.as_deref())))
 }
 
 fn make_agent(app: &App, members: &Members<'_>) -> Result<Document> {

@@ -29,6 +29,8 @@ pub(super) struct App {
     body_room: Semaphore,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
+    /// Whether each request is told in a line on stderr.
+    pub(super) has_access_log: bool,
 }
 
 impl App {
@@ -39,6 +41,7 @@ impl App {
         address: SocketAddr,
         public_host: Option<String>,
         rate: Option<Rate>,
+        has_access_log: bool,
     ) -> Self {
         Self {
             keys,
@@ -48,6 +51,7 @@ impl App {
             body_room: Semaphore::new(BODY_ROOM_KIB),
             rate,
             metrics: Metrics::new(),
+            has_access_log,
         }
     }
 

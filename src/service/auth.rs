@@ -243,14 +243,14 @@ impl Registry {
     ///
     /// # Errors
     /// `Invalid` for an id that is none, `Forbidden` for another agent than the token's own.
-    pub fn caller(&self, identity: Identity, agent: Option<&str>) -> Result<Caller> {
+    pub fn caller(&self, identity: &Identity, agent: Option<&str>) -> Result<Caller> {
         if let Some(agent) = agent {
             check_part("agent id", agent)?;
             if !identity.scopes.admin && identity.agent.as_deref() != Some(agent) {
                 return Err(Refusal::forbidden("X-Agent-ID names another agent than the token's own"));
             }
         }
-        let agent = agent.map(str::to_owned).or(identity.agent);
+        let agent = agent.or(identity.agent.as_deref()).map(str::to_owned);
         let known = match &agent {
             Some(agent) => self.agent(agent)?.unwrap_or_default(),
             None => Agent::default(),
@@ -342,28 +342,28 @@ impl Registry {
         Ok((id, whole, token))
     }
 
-    /// All agents by id.
+    /// At most `limit` agents behind the id `after`, by id.
     ///
     /// # Errors
     /// Whatever the registry's store answers.
-    pub fn agents(&self) -> Result<Vec<(String, Agent)>> {
-        self.all(AGENTS)
+    pub fn agents(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Agent)>> {
+        self.some(AGENTS, after, limit)
     }
 
-    /// All tasks by id.
+    /// At most `limit` tasks behind the id `after`, by id.
     ///
     /// # Errors
     /// Whatever the registry's store answers.
-    pub fn tasks(&self) -> Result<Vec<(String, Task)>> {
-        self.all(TASKS)
+    pub fn tasks(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Task)>> {
+        self.some(TASKS, after, limit)
     }
 
-    /// All tokens by id.
+    /// At most `limit` tokens behind the id `after`, by id.
     ///
     /// # Errors
     /// Whatever the registry's store answers.
-    pub fn tokens(&self) -> Result<Vec<(String, Token)>> {
-        self.all(TOKENS)
+    pub fn tokens(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, Token)>> {
+        self.some(TOKENS, after, limit)
     }
 
     /// Forgets an agent.
@@ -422,8 +422,17 @@ impl Registry {
         Ok(())
     }
 
-    fn all<T: DeserializeOwned>(&self, table: &'static str) -> Result<Vec<(String, T)>> {
-        let entries = self.store.entries(&Namespace::new(table)?, &Range::default())?;
+    fn some<T: DeserializeOwned>(
+        &self,
+        table: &'static str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, T)>> {
+        let mut range = Range::default().limit(limit);
+        if let Some(after) = after {
+            range = range.after(Key::new(after)?);
+        }
+        let entries = self.store.entries(&Namespace::new(table)?, &range)?;
         entries.iter().map(|entry| Ok((entry.key().to_owned(), record(table, entry)?))).collect()
     }
 

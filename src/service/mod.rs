@@ -15,6 +15,7 @@ mod inspection;
 mod inspector;
 mod json;
 mod mcp;
+mod measure;
 pub mod members;
 mod metrics;
 mod openapi;
@@ -28,6 +29,7 @@ mod rest;
 mod route;
 mod server;
 mod snapshots;
+mod sweeper;
 mod threads;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};

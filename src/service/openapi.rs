@@ -219,7 +219,7 @@ fn registry_schemas(
 ) -> utoipa::openapi::schema::ComponentsBuilder {
     let id = || schema(pattern("^[a-zA-Z0-9._/-]+$"));
     let scopes = || schema(list(schema(text().enum_values(Some(["read", "write", "admin"])))).min_items(Some(1)));
-    let rows = |name, row| object([(name, schema(list(of(row))))], &[]);
+    let rows = |name, row| object([(name, schema(list(of(row)))), ("nextCursor", schema(nullable(Type::String)))], &[]);
     components
         .schema(
             "Agent",

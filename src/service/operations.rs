@@ -125,15 +125,19 @@ fn registry() -> Vec<Described> {
         refusals: &[413, 415],
         ..described(Method::POST, path, id, summary, answer)
     };
+    let list = |path, id, summary, answer| Described {
+        takes: vec!["X-Agent-ID", "limit", "cursor"],
+        ..described(Method::GET, path, id, summary, answer)
+    };
     let remove = |path, id, summary| Described { refusals: &[404], ..described(Method::DELETE, path, id, summary, "") };
     vec![
-        described(Method::GET, "/api/agents", "listAgents", "Lists the agents", "Agents"),
+        list("/api/agents", "listAgents", "Lists the agents", "Agents"),
         make("/api/agents", "putAgent", "Registers an agent, or changes it", "Agent", "Agent"),
         remove("/api/agents/{id}", "removeAgent", "Forgets an agent"),
-        described(Method::GET, "/api/tasks", "listTasks", "Lists the tasks", "Tasks"),
+        list("/api/tasks", "listTasks", "Lists the tasks", "Tasks"),
         make("/api/tasks", "putTask", "Registers a task, or changes it", "NewTask", "Task"),
         remove("/api/tasks/{id}", "removeTask", "Forgets a task"),
-        described(Method::GET, "/api/tokens", "listTokens", "Lists the tokens, without their secrets", "Tokens"),
+        list("/api/tokens", "listTokens", "Lists the tokens, without their secrets", "Tokens"),
         make("/api/tokens", "makeToken", "Makes a token, and shows its secret once", "NewToken", "Token"),
         remove("/api/tokens/{id}", "removeToken", "Revokes a token"),
     ]

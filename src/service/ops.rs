@@ -125,8 +125,8 @@ impl Keys {
         &self.store
     }
 
-    /// The time that the store goes by.
-    pub fn now(&self) -> Timestamp {
+    /// What time it is for the store.
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -698,11 +698,16 @@ fn cut(items: &mut Vec<String>, limit: usize) -> Option<String> {
 /// Begins every cursor, so that what is none is told.
 const CURSOR: &str = "k";
 
-fn encode_cursor(last: &str) -> String {
+/// The cursor of a list that goes on behind `last`.
+pub(super) fn encode_cursor(last: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{CURSOR}{last}"))
 }
 
-fn decode_cursor(cursor: Option<&str>) -> Result<Option<String>> {
+/// Where a cursor says that a list goes on.
+///
+/// # Errors
+/// `Invalid` for what is no cursor.
+pub(super) fn decode_cursor(cursor: Option<&str>) -> Result<Option<String>> {
     let Some(cursor) = cursor else { return Ok(None) };
     let decoded = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let last = decoded.as_deref().and_then(|text| text.strip_prefix(CURSOR)).map(str::to_owned);

@@ -4,7 +4,6 @@
 //! before its body is read, and a body is counted while it arrives.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
@@ -19,6 +18,7 @@ use super::body;
 use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
+use super::measure::note;
 use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
 use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
@@ -42,11 +42,7 @@ const BATCH_BODY: usize = 16 * 1024 * 1024;
 
 /// Answers a request.
 pub(super) async fn handle(State(app): State<Arc<App>>, request: Request<Body>) -> Answer {
-    let started = Instant::now();
-    let operation = Route::of(request.method(), request.uri().path()).map_or("other", |route| route.name());
-    let response = finished(answer(app.clone(), request).await);
-    app.metrics.count(operation, response.status().as_u16(), started.elapsed());
-    response
+    finished(answer(app, request).await)
 }
 
 async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
@@ -140,7 +136,8 @@ impl Ready {
         let identity = app.registry.authenticate(bearer(&parts.headers)?)?;
         app.take_turn(&identity)?;
         let route = Route::of(&parts.method, parts.uri.path())?;
-        let caller = app.registry.caller(identity, single(&parts.headers, &AGENT)?)?;
+        let caller = app.registry.caller(&identity, single(&parts.headers, &AGENT)?)?;
+        note(parts, &identity, &caller);
         let (named, key) = match &route {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
@@ -190,7 +187,7 @@ impl Ready {
             Route::Namespaces => namespaces(&app.keys, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Inspect(wanted) => inspection::inspect(&app.keys, *wanted, query),
-            Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, body),
+            Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, query, body),
         };
         answer.map_err(|refusal| self.told(refusal))
     }

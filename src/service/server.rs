@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::any;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,9 +24,11 @@ use tokio_io_timeout::TimeoutStream;
 use super::app::App;
 use super::auth::{Registry, new_operator_key};
 use super::mcp::{self, Mcp};
+use super::measure::measure;
 use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
+use super::sweeper::sweep;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::Store;
@@ -63,6 +66,8 @@ pub struct ServeOptions {
     pub capabilities: Vec<String>,
     /// Requests a second that are taken from each key or token; `None` = any number.
     pub rate_limit: Option<NonZeroU32>,
+    /// Whether each request is told in a line on stderr, without keys, values and secrets.
+    pub access_log: bool,
     /// What tells the time; the clock of the store.
     pub clock: Clock,
 }
@@ -70,13 +75,14 @@ pub struct ServeOptions {
 impl std::fmt::Debug for ServeOptions {
     /// Shows everything but the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, clock: _ } = self;
+        let Self { host, port, api_key: _, public_url, capabilities, rate_limit, access_log, clock: _ } = self;
         f.debug_struct("ServeOptions")
             .field("host", host)
             .field("port", port)
             .field("public_url", public_url)
             .field("capabilities", capabilities)
             .field("rate_limit", rate_limit)
+            .field("access_log", access_log)
             .finish_non_exhaustive()
     }
 }
@@ -90,6 +96,7 @@ impl Default for ServeOptions {
             public_url: None,
             capabilities: default_capabilities(),
             rate_limit: None,
+            access_log: false,
             clock: Clock::system(),
         }
     }
@@ -123,10 +130,11 @@ impl Server {
         let keys = Keys::new(store, options.clock.clone());
         let rate = options.rate_limit.map(|per_second| Rate::new(per_second, options.clock.clone()));
         let registry = Registry::new(registry, &api_key, options.clock);
-        let app = Arc::new(App::new(keys, registry, address, public_host, rate));
+        let app = Arc::new(App::new(keys, registry, address, public_host, rate, options.access_log));
         let mcp = Mcp::new(app.clone(), &options.capabilities, address, options.public_url.as_deref());
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
         let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
+        let router = router.layer(from_fn_with_state(app.clone(), measure));
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
@@ -137,7 +145,8 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
-                runtime.spawn(sum_up(app));
+                runtime.spawn(sum_up(app.clone()));
+                runtime.spawn(sweep(app));
                 runtime.block_on(serve(listener, router, stopped));
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })

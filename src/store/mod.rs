@@ -131,6 +131,7 @@ pub trait Reader: Any + Send + Sync {
 /// - An integer is stored in its shortest msgpack form, and a value that is not what its kind says is `Invalid`.
 /// - A name above the limit is `Invalid`, and a value or a batch above a limit in [`Capabilities`] is `TooLarge`.
 /// - Removing what has expired never takes a value that was written afresh.
+/// - `sweep` removes at most so many entries that are due, and tells how many.
 /// - A batch over several namespaces is one instant where [`Capabilities::atomic_across_namespaces`], else `Unsupported`.
 /// - `snapshot` removes what is due and then takes a consistent cut, which later writes do not change.
 /// - A snapshot's id is higher than that of every snapshot taken before it in this store, over restores too.
@@ -232,6 +233,16 @@ pub trait Store: Reader {
     /// # Errors
     /// `Unavailable`: it may be dropped.
     fn drop_snapshot(&self, id: SnapshotId) -> Result<bool>;
+
+    /// Removes at most `most` entries that are due, and answers how many it removed; who wants more calls again. A store that is
+    /// written sweeps by itself; this is for one that is not.
+    ///
+    /// # Cost
+    /// O(`most`). On Redis a call looks at so many namespaces, the ones behind those of the call before.
+    ///
+    /// # Errors
+    /// `Unavailable`: some of them may be removed.
+    fn sweep(&self, most: usize) -> Result<usize>;
 
     /// Removes all that is expired and gives back what room the engine can.
     ///

@@ -97,6 +97,9 @@ impl Store for Meeting {
     fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {
         self.meet().drop_snapshot(id)
     }
+    fn sweep(&self, most: usize) -> Result<usize> {
+        self.meet().sweep(most)
+    }
     fn compact(&self) -> Result<()> {
         self.meet().compact()
     }

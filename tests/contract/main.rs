@@ -47,6 +47,7 @@ macro_rules! contract {
                     copying_onto_a_live_key_is_a_conflict,
                     a_revision_is_higher_than_any_before,
                     sweeping_never_takes_a_fresh_value,
+                    sweeping_is_bounded_and_counted,
                     several_namespaces_are_one_instant_or_refused,
                     clear_removes_entries_and_keeps_snapshots,
                     a_closed_store_refuses_everything,

@@ -443,6 +443,22 @@ pub(crate) fn sweeping_never_takes_a_fresh_value(engine: &Engine) {
     assert_eq!(keys(&*store).len(), 7);
 }
 
+/// `sweep` removes at most so many entries that are due, and tells how many.
+pub(crate) fn sweeping_is_bounded_and_counted(engine: &Engine) {
+    let store = engine.store();
+    for number in 0..5 {
+        set_for(&*store, &format!("due-{number}"), number, 1_000);
+    }
+    store.set("n", "stays", 1).expect("valid");
+    let early = store.sweep(3).expect("the engine answers");
+
+    engine.pass(1_000);
+    let swept = [3, 3, 3].map(|most| store.sweep(most).expect("the engine answers"));
+
+    assert_eq!((early, swept), (0, [3, 2, 0]));
+    assert_eq!(keys(&*store), ["stays"]);
+}
+
 /// A batch over several namespaces is one instant where `Capabilities::atomic_across_namespaces`, else `Unsupported`.
 pub(crate) fn several_namespaces_are_one_instant_or_refused(engine: &Engine) {
     let (store, addresses) = (engine.store(), [("m", "k"), ("n", "k")]);
@@ -499,6 +515,7 @@ pub(crate) fn a_closed_store_refuses_everything(engine: &Engine) {
         store.history().map(drop),
         store.snapshot_by_id(1).map(drop),
         store.drop_snapshot(1).map(drop),
+        store.sweep(1).map(drop),
         store.compact(),
     ];
     for (position, refusal) in refusals.into_iter().enumerate() {

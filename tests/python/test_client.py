@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 import servers
 
@@ -139,6 +140,115 @@ def test_lists_are_ordered_and_bounded(either):
     assert either.keys("none") == []
 
 
+def test_a_list_goes_on_behind_a_key_and_runs_either_way(either):
+    either.set_many([("n", key, key) for key in ("b", "a:2", "a:1", "A")])
+    either.set("m", "k", 1)
+
+    assert either.keys("n", after="A") == ["a:1", "a:2", "b"]
+    assert either.keys("n", after="a:", limit=1) == ["a:1"]
+    assert either.keys("n", prefix="a:", after="a:1") == ["a:2"]
+    assert either.keys("n", reverse=True) == ["b", "a:2", "a:1", "A"]
+    assert either.keys("n", reverse=True, after="b", limit=2) == ["a:2", "a:1"]
+    assert either.items("n", prefix="a:", reverse=True) == [("a:2", "a:2"), ("a:1", "a:1")]
+    assert either.namespaces(after="m") == ["n"]
+    assert either.namespaces(reverse=True, limit=1) == ["n"]
+    with pytest.raises(ss.InvalidError):
+        either.keys("n", limit=-1)
+
+
+def test_a_counter_gets_a_ttl_when_it_is_made_and_keeps_it(either):
+    made = either.increment("n", "k", 2, ttl=60)
+    first = either.entry("n", "k")
+    counted = either.increment("n", "k", ttl=600)
+
+    assert (made, counted) == (2, 3)
+    assert first.expires_at == first.updated_at + 60_000
+    assert either.entry("n", "k").expires_at == first.expires_at
+
+
+@pytest.mark.parametrize("value", ["x", 1, True, ["ü", None]], ids=repr)
+def test_a_touch_sets_and_clears_the_ttl_of_a_live_key_and_keeps_the_rest(either, value):
+    either.set("n", "k", value)
+    before = either.entry("n", "k")
+
+    is_live = either.touch("n", "k", 60)
+    touched = either.entry("n", "k")
+    either.touch("n", "k", None)
+
+    assert is_live is True
+    assert (touched.value, touched.kind, touched.created_at) == (value, before.kind, before.created_at)
+    assert touched.expires_at > before.updated_at
+    assert either.entry("n", "k").expires_at is None
+    assert either.touch("n", "none", 60) is False
+
+
+def test_an_address_is_in_a_store(either):
+    either.set("n", "k", None)
+
+    assert ("n", "k") in either
+    assert ("n", "none") not in either
+
+
+def test_a_batch_happens_whole_or_not_at_all(either):
+    first = either.set("n", "cursor", "c-17")
+    either.set("n", "gone", 1)
+
+    with either.batch() as batch:
+        batch.require("n", "cursor", first)
+        batch.require("n", "new", 0)
+        batch.set("n", "cursor", "c-18")
+        batch.set("n", "new", 1)
+        batch.set("n", "new", [2], ttl=60)
+        batch.delete("n", "gone")
+        batch.increment("n", "pages", 3)
+        length = len(batch)
+    with pytest.raises(ss.ConflictError) as stale, either.batch() as late:
+        late.require("n", "new", either.entry("n", "new").revision)
+        late.require("n", "cursor", first)
+        late.set("n", "new", "never")
+
+    assert length == 4
+    assert dict(either.items("n")) == {"cursor": "c-18", "new": [2], "pages": 3}
+    assert either.entry("n", "new").expires_at is not None
+    assert (stale.value.namespace, stale.value.key, stale.value.position) == ("n", "cursor", 1)
+    assert stale.value.revision == either.entry("n", "cursor").revision
+
+
+def test_a_batch_whose_block_fails_or_is_over_changes_nothing(either):
+    with pytest.raises(RuntimeError), either.batch() as batch:
+        batch.set("n", "k", 1)
+        raise RuntimeError("the block fails")
+    with pytest.raises(ss.InvalidError, match="over"):
+        batch.set("n", "k", 1)
+    with either.batch():
+        pass
+
+    assert either.keys("n") == []
+
+
+def test_a_snapshot_is_read_compared_and_restored(either):
+    for key in ("kept", "changed", "removed"):
+        either.set("n", key, 1)
+    before = either.snapshot()
+    either.set("n", "changed", 2)
+    either.set("n", "added", 1)
+    either.delete("n", "removed")
+    after = either.snapshot()
+    diff = after.diff(before)
+    either.restore(before)
+
+    assert diff == {"added": [("n", "added")], "removed": [("n", "removed")], "changed": [("n", "changed")]}
+    assert (before.get("n", "changed"), after.get("n", "changed"), after.get("n", "removed", 0)) == (1, 2, 0)
+    assert (len(before), before.size_bytes, before.parent, after.parent) == (3, 3, None, before.id)
+    assert before.timestamp <= after.timestamp
+    assert before.entry("n", "kept").revision == either.entry("n", "kept").revision
+    assert [snapshot.id for snapshot in either.history()] == [before.id, after.id]
+    assert dict(either.items("n")) == {"kept": 1, "changed": 1, "removed": 1}
+    assert either.snapshot_by_id(after.id).get("n", "added") == 1
+    with pytest.raises(ss.NotFoundError):
+        either.snapshot_by_id(after.id + 1)
+
+
 def test_several_values_are_written_together_or_not_at_all(either):
     either.set_many([("n", "a", 1), ("n", "b", "x"), ("n", "a", 2)])
     with pytest.raises(TypeError):
@@ -201,10 +311,76 @@ def test_one_of_many_claims_work(client, served):
     assert client.delete("jobs", "next", if_revision=claimed.revision) is True
 
 
+def test_a_snapshot_that_the_service_dropped_is_not_found(client, served):
+    snapshot = client.snapshot()
+    served[1].drop_snapshot(snapshot.id)
+
+    for call in (lambda: snapshot.get("n", "k"), lambda: client.restore(snapshot), lambda: snapshot.diff(snapshot)):
+        with pytest.raises(ss.NotFoundError, match="snapshot"):
+            call()
+
+
+def test_snapshots_are_for_admins(served):
+    server, _ = served
+    with ss.Client(server.url, server.api_key) as operator:
+        snapshot = operator.snapshot()
+    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {server.api_key}"}) as rest:
+        token = rest.post("/api/tokens", json={"agentId": "a", "scopes": ["read", "write"]}).json()["token"]
+
+    with ss.Client(server.url, token) as agent:
+        for call in (agent.snapshot, agent.history, lambda: agent.restore(snapshot)):
+            with pytest.raises(ss.InvalidError, match="scope admin"):
+                call()
+
+
+def test_what_the_service_does_not_write_cannot_be_touched(client, served):
+    served[1].set("n", "k", b"x")
+
+    with pytest.raises(ss.UnsupportedError, match="cannot be touched"):
+        client.touch("n", "k", 60)
+
+
+def test_many_that_create_a_counter_with_a_ttl_count_exactly(served):
+    def count() -> None:
+        with ss.Client(served[0].url, served[0].api_key) as counter:
+            for _ in range(10):
+                counter.increment("n", "k", ttl=600)
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert served[1].get("n", "k") == 80
+
+
+def test_a_batch_of_a_service_shows_what_stands_after_it(client):
+    with client.batch() as batch:
+        batch.require("n", "a", 0)
+        batch.set("n", "a", "x")
+        batch.delete("n", "b")
+        batch.increment("n", "c", 2)
+
+    assert batch.entries is not None
+    assert [entry and (entry.key, entry.value) for entry in batch.entries] == [("a", "x"), None, ("c", 2)]
+
+
+def test_a_batch_of_a_service_is_of_one_namespace_and_bounded(client):
+    with pytest.raises(ss.UnsupportedError, match="one namespace"), client.batch() as mixed:
+        mixed.set("a", "k", 1)
+        mixed.set("b", "k", 1)
+    with pytest.raises(ss.TooLargeError, match="65 operations"), client.batch() as large:
+        for number in range(65):
+            large.increment("n", str(number))
+
+    assert client.namespaces() == []
+
+
 def test_set_many_is_of_one_namespace_and_bounded(client):
     with pytest.raises(ss.UnsupportedError, match="one namespace"):
         client.set_many([("a", "k", 1), ("b", "k", 1)])
-    with pytest.raises(ss.TooLargeError, match="65 keys"):
+    with pytest.raises(ss.TooLargeError, match="65 operations"):
         client.set_many([("a", str(number), 1) for number in range(65)])
     client.set_many([])
 

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "redis"])
-@pytest.mark.parametrize("name", ["chat_memory", "rollback", "two_workers"])
+@pytest.mark.parametrize("name", ["chat_memory", "rollback", "served_agent", "two_workers"])
 def test_an_example_runs_on_a_store_that_outlives_it(name: str, engine: str, tmp_path: Path) -> None:
     redis = f"{servers.single()}?prefix={servers.fresh_prefix()}"
     url = redis if engine == "redis" else f"sqlite:///{tmp_path}/state.db?durability=normal"

@@ -233,50 +233,6 @@ async def test_a_refusal_has_the_code_of_rest(server, tool, request_, code):
         assert (at_rest["code"], at_rest.get("namespace", None)) == (code, answer.get("namespace", None))
 
 
-# A caller, a namespace, and whether the caller writes there.
-RULES = [
-    ("plain", "task:agent:plain", True),
-    ("plain", "task:agent:other", False),
-    ("plain", "task:page:p1", False),
-    ("plain", "swarm:experiments", True),
-    ("lead", "task:agent:plain", True),
-    ("lead", "task:page:p1", False),
-    ("admin", "task:agent:plain", False),
-    ("admin", "task:page:p1", False),
-    ("reader", "task:agent:reader", False),
-    ("reader", "swarm:experiments", False),
-]
-SCOPES = {"admin": ["read", "write", "admin"], "reader": ["read"]}
-
-
-async def test_who_may_write_where_is_the_same_at_rest_and_mcp(server):
-    with rest(server) as operator:
-        operator.post("/api/agents", json={"id": "lead", "lead": True}).raise_for_status()
-        callers = {caller for caller, _, _ in RULES}
-        bodies = {who: {"agentId": who, "scopes": SCOPES.get(who, ["read", "write"])} for who in callers}
-        tokens = {who: operator.post("/api/tokens", json=body).json()["token"] for who, body in bodies.items()}
-
-    for who, namespace, may_write in RULES:
-        bearer = f"Bearer {tokens[who]}"
-        with rest(server, Authorization=bearer) as client:
-            status = client.put(f"/api/kv/_/{namespace}/k", json={"value": 1}).status_code
-        async with http_client(server, Authorization=bearer) as client:
-            calls = {
-                "kv-set": {"value": 1},
-                "kv-incr": {},
-                "kv-claim": {"seconds": 9},
-                "kv-delete": {},
-            }
-            answers = [
-                await call(client, tool, key=f"{tool}-k", namespace=namespace, **arguments)
-                for tool, arguments in calls.items()
-            ]
-            read = await call(client, "kv-get", key="k", namespace=namespace)
-        assert status == (200 if may_write else 403), (who, namespace)
-        assert {answer.get("code", "done") for answer in answers} == {"done" if may_write else "forbidden"}
-        assert read["success"] is True
-
-
 async def test_the_namespace_of_a_call_that_names_none_is_resolved_as_at_rest(server):
     with rest(server) as operator:
         for task in (

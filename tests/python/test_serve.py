@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -204,6 +205,52 @@ def test_a_second_signal_ends_it_at_once(serve):
         assert server.process.stdout.readline().startswith("stopping")
 
         assert server.end(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_the_access_log_has_a_line_for_each_request_and_no_secret_value_or_name(serve):
+    server = serve("--api-key", "a-key-for-the-tests", "--access-log")
+    with server.client("a-key-for-the-tests") as client:
+        made = client.post("/api/tokens", json={"agentId": "bob", "scopes": ["read", "write"]}).json()
+        client.put("/api/kv/_/hidden-space/hidden-key", json={"value": "hidden-value"})
+        client.get("/api/kv/_/hidden-space?prefix=hidden-prefix")
+        client.get("/hidden-path%0aat=1")
+        message = {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"hidden-params": 1}}
+        client.post("/mcp", json=message, headers={"Accept": "application/json, text/event-stream", "X-Agent-ID": "a1"})
+    with server.client(made["token"]) as bob:
+        bob.post("/api/kv/hidden-key/incr")
+    with server.client("a-hidden-key-that-is-wrong") as stranger:
+        stranger.get("/api/kv", headers={"X-Agent-ID": "hidden-agent"})
+
+    server.process.send_signal(signal.SIGTERM)
+    log = server.process.communicate(timeout=PATIENCE_SECONDS)[1]
+
+    lines = [re.sub(r"^at=\d+ |micros=\d+ ", "", line) for line in log.splitlines()]
+    assert lines == [
+        "operation=registry status=201 credentials=operator agent=-",
+        "operation=put status=200 credentials=operator agent=-",
+        "operation=list status=200 credentials=operator agent=-",
+        "operation=other status=404 credentials=- agent=-",
+        "operation=mcp status=200 credentials=operator agent=a1",
+        f"operation=incr status=200 credentials={made['id']} agent=bob",
+        "operation=list status=401 credentials=- agent=-",
+    ]
+    assert not re.search("hidden|a-key-for-the-tests", log)
+
+
+def test_what_expired_leaves_the_file_of_a_server_that_nobody_uses(serve, tmp_path):
+    def rows() -> int:
+        with closing(sqlite3.connect(tmp_path / "swarmstate.db")) as file:
+            return int(file.execute("SELECT count(*) FROM entry").fetchone()[0])
+
+    # Written in another year, so it has expired for whoever goes by today's clock.
+    with ss.SqliteStore(tmp_path / "swarmstate.db", clock=ss.Clock(start=1_700_000_000.0)) as store:
+        store.set_many([("n", str(number), number) for number in range(300)], ttl=60)
+        store.set("n", "stays", 1)
+    assert rows() == 301
+
+    serve("--api-key", "a-key-for-the-tests")
+
+    servers.wait_for(lambda: rows() == 1, "the sweeper")
 
 
 def test_sixteen_clients_count_exactly(serve):

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use swarmstate::open::open_beside;
 use swarmstate::service::{ServeOptions, Server};
 use swarmstate::{
@@ -139,6 +139,16 @@ impl Client {
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, "")
+    }
+
+    /// What a tool answers over MCP: its structured content.
+    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
+        let params = json!({"name": name, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let client = self.clone().with("Accept", "application/json, text/event-stream");
+        let answer = client.post("/mcp", &message.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        answer.body["result"]["structuredContent"].clone()
     }
 
     /// Writes a value that JSON text states, without a type.

@@ -21,4 +21,5 @@ mod refusals;
 mod registry;
 mod resolution;
 mod rules;
+mod tools;
 mod values;

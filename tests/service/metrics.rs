@@ -1,5 +1,7 @@
 //! What the service counts of itself.
 
+use serde_json::json;
+
 use crate::given::Service;
 
 #[test]
@@ -9,6 +11,9 @@ fn requests_are_counted_by_operation_and_status_without_names_or_secrets() {
     operator.set("/api/kv/secret-key", "\"secret-value\"");
     operator.get("/api/kv/secret-key");
     operator.get("/api/kv/none");
+    operator.tool("kv-get", json!({"key": "secret-key"}));
+    service.anonymous().post("/mcp", "{}");
+    operator.get("/secret/path");
 
     let counted = operator.get("/metrics");
 
@@ -18,6 +23,9 @@ fn requests_are_counted_by_operation_and_status_without_names_or_secrets() {
         "swarmstate_requests_total{operation=\"get\",status=\"200\"} 1",
         "swarmstate_requests_total{operation=\"get\",status=\"404\"} 1",
         "swarmstate_request_seconds_count{operation=\"get\"} 2",
+        "swarmstate_requests_total{operation=\"mcp\",status=\"200\"} 1",
+        "swarmstate_requests_total{operation=\"mcp\",status=\"401\"} 1",
+        "swarmstate_requests_total{operation=\"other\",status=\"404\"} 1",
     ] {
         assert!(counted.text.contains(line), "{line}: {}", counted.text);
     }

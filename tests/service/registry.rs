@@ -15,13 +15,37 @@ fn agents_and_tasks_are_registered_listed_and_forgotten() {
         let id = task.body["id"].as_str().expect("a task gets an id").to_owned();
 
         assert_eq!((agent.status, task.status), (201, 201), "{engine}");
-        let known = json!({"agents": [{"id": "a", "lead": true, "capabilities": ["kv"]}]});
+        let known = json!({"agents": [{"id": "a", "lead": true, "capabilities": ["kv"]}], "nextCursor": null});
         assert_eq!(operator.get("/api/agents").body, known, "{engine}");
-        let known = json!({"tasks": [{"id": id, "contextKey": "task:slack:C:1", "agentId": "a"}]});
+        let known = json!({"tasks": [{"id": id, "contextKey": "task:slack:C:1", "agentId": "a"}], "nextCursor": null});
         assert_eq!(operator.get("/api/tasks").body, known, "{engine}");
         assert_eq!(operator.delete(&format!("/api/tasks/{id}")).status, 204, "{engine}");
         assert_eq!(operator.delete(&format!("/api/tasks/{id}")).status, 404, "{engine}");
-        assert_eq!(operator.get("/api/tasks").body, json!({"tasks": []}), "{engine}");
+        assert_eq!(operator.get("/api/tasks").body, json!({"tasks": [], "nextCursor": null}), "{engine}");
+    }
+}
+
+#[test]
+fn the_registry_is_listed_in_pages() {
+    for engine in ENGINES {
+        let service = Service::on(engine);
+        let operator = service.operator();
+        for id in ["a", "b", "c", "d", "e"] {
+            operator.post("/api/agents", &json!({"id": id}).to_string());
+        }
+
+        let (mut ids, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = operator.get(&format!("/api/agents?limit=2{cursor}")).body;
+            ids.extend(page["agents"].as_array().into_iter().flatten().map(|agent| agent["id"].clone()));
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+
+        assert_eq!(ids, ["a", "b", "c", "d", "e"], "{engine}");
+        for wrong in ["limit=0", "limit=1001", "cursor=x"] {
+            assert_eq!(operator.get(&format!("/api/tokens?{wrong}")).status, 400, "{engine} {wrong}");
+        }
     }
 }
 

@@ -54,7 +54,11 @@ def _run(url: str, key: str, arguments: argparse.Namespace) -> None:
         _ask(url, key, "DELETE", f"{path}/{quote(arguments.id, safe='')}")
         _show(arguments, [{"removed": arguments.id}])
     elif arguments.verb == "list":
-        _show(arguments, _ask(url, key, "GET", path)[arguments.command])
+        cursor = ""
+        while cursor is not None:
+            page = _ask(url, key, "GET", f"{path}?limit=1000{cursor and f'&cursor={quote(cursor)}'}")
+            _show(arguments, page[arguments.command])
+            cursor = page["nextCursor"]
     else:
         _show(arguments, [_ask(url, key, "POST", path, _row(arguments))])
 

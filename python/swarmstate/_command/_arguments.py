@@ -160,6 +160,7 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=_count, default=8484, help="%(default)s without it; 0 = a free one")
     command.add_argument("--api-key", metavar="KEY", help="the operator's key; better in SWARMSTATE_API_KEY")
     command.add_argument("--public-url", metavar="URL", help="the URL that clients use, if it is another one")
+    command.add_argument("--access-log", action="store_true", help="tell each request in a line on stderr")
     command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
 

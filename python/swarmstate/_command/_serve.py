@@ -44,6 +44,7 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 public_url=arguments.public_url,
                 capabilities=capabilities(),
                 rate_limit=arguments.rate_limit,
+                access_log=arguments.access_log,
             ) as server:
                 _greet(store, arguments.public_url or server.url, shown)
                 signal.sigwait(_SIGNALS)

@@ -309,6 +309,10 @@ impl Store for Memory {
         Ok(dropped.is_some())
     }
 
+    fn sweep(&self, most: usize) -> Result<usize> {
+        self.change(|state, now, garbage| Ok(state.root.sweep(now, most, garbage)))
+    }
+
     fn compact(&self) -> Result<()> {
         self.change(|state, now, garbage| {
             state.root.sweep(now, usize::MAX, garbage);

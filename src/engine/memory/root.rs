@@ -324,15 +324,13 @@ impl Root {
         self.add_space(Space(triomphe::Arc::new(record)));
     }
 
-    /// Removes at most `most` due entries.
+    /// Removes at most `most` due entries; tells how many those were.
     #[inline]
-    pub(super) fn sweep(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) {
-        if !self.earliest.is_empty() {
-            self.remove_due(now, most, garbage);
-        }
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) -> usize {
+        if self.earliest.is_empty() { 0 } else { self.remove_due(now, most, garbage) }
     }
 
-    fn remove_due(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) {
+    fn remove_due(&mut self, now: Timestamp, most: usize, garbage: &mut Garbage) -> usize {
         let mut removed = 0;
         while removed < most {
             let Some(space) = self.due_spaces(now).next() else { break };
@@ -342,6 +340,7 @@ impl Root {
             removed += keys.len();
             keys.iter().for_each(|moment| self.remove(&name, moment.name(), None, garbage));
         }
+        removed
     }
 
     /// Changes a namespace's record in place where nothing shares it, and the totals with it.

@@ -14,6 +14,7 @@ use super::script::{CATALOGUE, Effect, Request};
 use super::snapshot::{Cut, RedisSnapshot, RedisView};
 use super::{Redis, reply};
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::store::{Range, Snapshot, SnapshotId, SnapshotInfo, Usage};
 
 /// What nobody has touched for so long is left over; far above the longest time of a call.
@@ -309,6 +310,26 @@ impl Redis {
             }
         }
         Ok(())
+    }
+
+    /// Removes at most `most` of what is due in the next namespaces, and tells how many those were. It moves on once nothing is
+    /// due in them.
+    pub(super) fn sweep_some(&self, most: usize) -> Result<usize> {
+        let after = self.shared.swept.lock().clone();
+        let range = match &after {
+            Some(after) => Range::default().after(Key::new(after)?),
+            None => Range::default(),
+        };
+        let mut pages = NamePages::new(self, &range);
+        let names = pages.next(most)?.unwrap_or_default();
+        let last = if pages.is_at_end { None } else { names.last().cloned() };
+        let each = (most / names.len().max(1)).to_string();
+        let swept = self.of_namespaces(names, "sweep", &[&self.now()?.due(), each.as_bytes()])?;
+        let removed = swept.into_iter().map(|(_, answer)| reply::count(answer)).sum::<Result<u64>>()? as usize;
+        if removed == 0 {
+            *self.shared.swept.lock() = last;
+        }
+        Ok(removed)
     }
 
     /// When namespaces were claimed.

@@ -73,6 +73,8 @@ struct Shared {
     offset: Offset,
     /// When this process last looked for what others left over.
     tidied: Mutex<Option<Instant>>,
+    /// The last namespace that `sweep` has looked at; `None` = it begins anew. Held to read or to set it.
+    swept: Mutex<Option<String>>,
     is_closed: AtomicBool,
 }
 
@@ -104,8 +106,8 @@ impl Redis {
         let capabilities = capabilities(target.is_cluster());
         let shown = target.to_string();
         let transport = Transport::connect(target, options.timeout)?;
-        let (offset, tidied, is_closed) = (Offset::default(), Mutex::default(), AtomicBool::new(false));
-        let shared = Shared { transport, layout, options, capabilities, shown, offset, tidied, is_closed };
+        let (offset, tidied, swept, is_closed) = Default::default();
+        let shared = Shared { transport, layout, options, capabilities, shown, offset, tidied, swept, is_closed };
         Ok(Self { shared: Arc::new(shared), waiting: Waiting::plainly() })
     }
 
@@ -273,6 +275,10 @@ impl Store for Redis {
 
     fn drop_snapshot(&self, id: SnapshotId) -> Result<bool> {
         self.wait(|store| store.drop_row(id, Some(history::State::Ready)))
+    }
+
+    fn sweep(&self, most: usize) -> Result<usize> {
+        self.wait(|store| store.sweep_some(most))
     }
 
     fn compact(&self) -> Result<()> {

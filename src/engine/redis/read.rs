@@ -228,7 +228,7 @@ pub(super) struct NamePages<'r> {
     redis: &'r Redis,
     bounds: (Vec<u8>, Vec<u8>),
     order: crate::store::Order,
-    is_at_end: bool,
+    pub(super) is_at_end: bool,
 }
 
 impl<'r> NamePages<'r> {

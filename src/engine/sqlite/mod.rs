@@ -260,7 +260,7 @@ impl Sqlite {
     }
 
     /// Removes what is due until little is left, in transactions that let others in between.
-    fn sweep(&self) -> Result<()> {
+    fn sweep_most(&self) -> Result<()> {
         while self.change(|changes| changes.sweep(SWEPT_AT_A_TIME))? == SWEPT_AT_A_TIME {}
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Store for Sqlite {
     }
 
     fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
-        self.sweep()?;
+        self.sweep_most()?;
         let (clock, most) = (&self.shared.options.clock, self.shared.options.max_history);
         let cut = self.change(|changes| {
             let (now, micros) = clock.now_and_micros();
@@ -339,8 +339,12 @@ impl Store for Sqlite {
         Ok(is_dropped)
     }
 
+    fn sweep(&self, most: usize) -> Result<usize> {
+        self.change(|changes| changes.sweep(most))
+    }
+
     fn compact(&self) -> Result<()> {
-        self.sweep()?;
+        self.sweep_most()?;
         self.release()?;
         self.waiting.run(|| {
             let mut free = i64::MAX;

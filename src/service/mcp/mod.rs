@@ -29,6 +29,7 @@ use super::app::App;
 use super::auth::Caller;
 use super::body;
 use super::headers::{bearer, single};
+use super::measure::note;
 use super::problem;
 use super::refusal::Result;
 use super::rest::{AGENT, TASK, VALUE_BODY, closing, refused_unread};
@@ -149,7 +150,8 @@ impl Mcp {
 fn judge(app: &App, parts: Parts) -> Result<(Caller, Option<String>, Parts)> {
     let identity = app.registry.authenticate(bearer(&parts.headers)?)?;
     app.take_turn(&identity)?;
-    let caller = app.registry.caller(identity, single(&parts.headers, &AGENT)?)?;
+    let caller = app.registry.caller(&identity, single(&parts.headers, &AGENT)?)?;
+    note(&parts, &identity, &caller);
     let task = single(&parts.headers, &TASK)?.map(str::to_owned);
     Ok((caller, task, parts))
 }

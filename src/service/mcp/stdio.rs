@@ -58,7 +58,7 @@ pub fn serve_stdio(store: Arc<dyn Store>, registry: Arc<dyn Store>, options: Std
     }
     let registry = Registry::new(registry, &new_operator_key()?, options.clock.clone());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let app = Arc::new(App::new(Keys::new(store, options.clock.clone()), registry, address, None, None));
+    let app = Arc::new(App::new(Keys::new(store, options.clock.clone()), registry, address, None, None, false));
     let tools = Tools { app: app.clone(), offered: options.capabilities.clone().into() };
     let no_thread = |error| Error::Unavailable { what: format!("the server cannot start a thread: {error}") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(no_thread)?;
@@ -128,7 +128,7 @@ fn incoming(line: &[u8], app: &App, options: &StdioOptions) -> Incoming {
         return unreadable("the message is none of the protocol".to_owned());
     };
     if let ClientJsonRpcMessage::Request(request) = &mut message {
-        let caller = match app.registry.caller(Identity::OPERATOR, options.agent.as_deref()) {
+        let caller = match app.registry.caller(&Identity::OPERATOR, options.agent.as_deref()) {
             Ok(caller) => caller,
             Err(refusal) => {
                 let text = problem::detail(&refusal.reason);

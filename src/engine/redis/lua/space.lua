@@ -136,9 +136,11 @@ local function is_live(space, due)
   return space.count > call('ZLEXCOUNT', space.index, '[x', '(' .. due)
 end
 
--- Removes what is due; it takes no revision. Nothing may be unsaved.
+-- Removes what is due, and tells how many that was; it takes no revision. Nothing may be unsaved.
 local function sweep(space, due, limit)
-  for _, key in ipairs(due_keys(space, due, limit)) do drop(space, key, call('HGET', space.hash, key)) end
+  local keys = due_keys(space, due, limit)
+  for _, key in ipairs(keys) do drop(space, key, call('HGET', space.hash, key)) end
+  return #keys
 end
 
 -- Removes every entry. Nothing may be unsaved, and the caller saves.

@@ -47,6 +47,13 @@ function verbs.at(id, ...)
   return entries
 end
 
+-- Removes some of what is due, and tells how many.
+function verbs.sweep(due, most)
+  local removed = space.is_new and 0 or sweep(space, due, tonumber(most))
+  if removed > 0 then save(space) end
+  return removed
+end
+
 -- Removes what is due; a namespace that is empty, is in no snapshot and has not changed since `before` is forgotten.
 function verbs.compact(due, before)
   if space.is_new then return 'FORGOTTEN' end

@@ -1,0 +1,93 @@
+//! What is kept of every request, whichever door it came to: a count for `/metrics`, and a line of the access log where one is
+//! wanted.
+//!
+//! Neither holds a value, a key, a namespace or a secret. A line names the operation instead of the path, and the credentials
+//! by their id.
+
+use std::io::Write;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+
+use super::answer::Answer;
+use super::app::App;
+use super::auth::{Caller, Identity};
+use super::route::Route;
+
+/// Who asks, which is known once a door has judged the request.
+#[derive(Clone, Default)]
+struct Asking(Arc<OnceLock<(String, Option<String>)>>);
+
+/// Notes who asks, for the access log.
+pub(super) fn note(parts: &Parts, identity: &Identity, caller: &Caller) {
+    if let Some(asking) = parts.extensions.get::<Asking>() {
+        let _ = asking.0.set((identity.name().to_owned(), caller.agent.clone()));
+    }
+}
+
+/// Answers a request by `next`, and measures it.
+pub(super) async fn measure(State(app): State<Arc<App>>, mut request: Request<Body>, next: Next) -> Answer {
+    let started = Instant::now();
+    let operation = operation(request.method(), request.uri().path());
+    let asking = app.has_access_log.then(Asking::default);
+    if let Some(asking) = &asking {
+        request.extensions_mut().insert(asking.clone());
+    }
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    app.metrics.count(operation, status, took);
+    if let Some(asking) = asking {
+        let at = app.keys.now().as_millis();
+        // A log that nobody takes is no reason to refuse anything.
+        let _ = std::io::stderr().lock().write_all(line(at, operation, status, took, &asking).as_bytes());
+    }
+    response
+}
+
+/// What the operation of a request is called where it is counted.
+fn operation(method: &Method, path: &str) -> &'static str {
+    match path {
+        "/mcp" => "mcp",
+        _ => Route::of(method, path).map_or("other", |route| route.name()),
+    }
+}
+
+/// A line of the access log. Nothing in it can hold a blank or the end of a line.
+fn line(at: i64, operation: &str, status: u16, took: Duration, asking: &Asking) -> String {
+    let (credentials, agent) = match asking.0.get() {
+        Some((credentials, agent)) => (credentials.as_str(), agent.as_deref().unwrap_or("-")),
+        None => ("-", "-"),
+    };
+    let micros = took.as_micros();
+    format!("at={at} operation={operation} status={status} micros={micros} credentials={credentials} agent={agent}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_the_operation_and_who_asked() {
+        let asking = Asking::default();
+        let unknown = line(7, "get", 401, Duration::from_micros(12), &asking);
+        let _ = asking.0.set(("0123456789abcdef".to_owned(), Some("bob".to_owned())));
+        let known = line(7, "get", 200, Duration::from_micros(12), &asking);
+
+        assert_eq!(unknown, "at=7 operation=get status=401 micros=12 credentials=- agent=-\n");
+        assert_eq!(known, "at=7 operation=get status=200 micros=12 credentials=0123456789abcdef agent=bob\n");
+    }
+
+    #[test]
+    fn an_operation_is_named_by_what_it_does_and_never_by_what_it_is_done_to() {
+        let named = |method, path| operation(&method, path);
+
+        assert_eq!(named(Method::GET, "/api/kv/_/secret/key"), "get");
+        assert_eq!(named(Method::POST, "/mcp"), "mcp");
+        assert_eq!(named(Method::GET, "/secret"), "other");
+    }
+}
