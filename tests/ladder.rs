@@ -37,6 +37,7 @@ const LADDER: &[(&str, u8)] = &[
     ("service/context.rs", 3),
     ("service/members.rs", 3),
     ("service/auth.rs", 4),
+    ("service/changes*", 4),
     ("items/", 4),
     ("cache.rs", 4),
     ("service/ops.rs", 5),

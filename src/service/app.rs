@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::auth::{Identity, Registry};
 use super::metrics::Metrics;
@@ -20,10 +21,26 @@ use crate::error::Error;
 /// Room for bodies that are being read, in KiB.
 const BODY_ROOM_KIB: usize = 256 * 1024;
 
+/// The place that a connection takes among those that are served at a time, until it gives it up.
+#[derive(Clone)]
+pub(super) struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    /// The place that stands for `permit`.
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Leaves the place to another connection.
+    pub(super) fn give_up(&self) {
+        drop(self.0.lock().take());
+    }
+}
+
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
-    pub(super) registry: Registry,
+    pub(super) registry: Arc<Registry>,
     address: SocketAddr,
     public_host: Option<String>,
     body_room: Semaphore,
@@ -45,7 +62,7 @@ impl App {
     ) -> Self {
         Self {
             keys,
-            registry,
+            registry: Arc::new(registry),
             address,
             public_host,
             body_room: Semaphore::new(BODY_ROOM_KIB),

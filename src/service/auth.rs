@@ -232,11 +232,24 @@ impl Registry {
         let unknown = || Reason::Unauthenticated("the bearer's key or token is unknown, revoked or expired");
         let (id, secret) = split_token(credentials).ok_or_else(unknown)?;
         let token: Token = self.look_up(TOKENS, id)?.ok_or_else(unknown)?;
-        let is_due = token.expires_at.is_some_and(|at| at <= self.clock.now().as_millis());
-        match bool::from(digest(secret).ct_eq(&token.secret)) && !is_due {
+        match bool::from(digest(secret).ct_eq(&token.secret)) && !self.is_due(&token) {
             true => Ok(Identity { token: Some(id.to_owned()), agent: Some(token.agent_id), scopes: token.scopes }),
             false => Err(unknown().into()),
         }
+    }
+
+    /// Whether credentials that were right once still are.
+    ///
+    /// # Errors
+    /// Whatever the registry's store answers.
+    pub fn still_knows(&self, identity: &Identity) -> Result<bool> {
+        let Some(id) = &identity.token else { return Ok(true) };
+        let token: Option<Token> = self.look_up(TOKENS, id)?;
+        Ok(token.is_some_and(|token| !self.is_due(&token)))
+    }
+
+    fn is_due(&self, token: &Token) -> bool {
+        token.expires_at.is_some_and(|at| at <= self.clock.now().as_millis())
     }
 
     /// The caller that `identity` is, or names in `agent`.

@@ -21,6 +21,8 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// What every body may take without asking for room, and the step in which more is asked for.
 const FREE: usize = 64 * 1024;
 
+const NO_ROOM: Reason = Reason::Busy("too many large bodies arrive at once; repeat in a moment");
+
 /// Reads a body of JSON, never more than `limit` bytes of it; it may be empty.
 ///
 /// # Errors
@@ -59,7 +61,7 @@ async fn collect(app: &App, mut body: Body, limit: usize) -> Result<Vec<u8>> {
             return Err(too_large("the body in bytes", length, limit));
         }
         while length > FREE * (room.len() + 1) {
-            room.push(app.room_for(FREE).ok_or(Reason::Busy)?);
+            room.push(app.room_for(FREE).ok_or(NO_ROOM)?);
         }
         bytes.extend_from_slice(&data);
     }

@@ -7,6 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::ops::{Address, INTEGRATIONS, Keys};
 use super::refusal::{Refusal, Result};
+use crate::error::Error;
 use crate::key::{Key, Namespace};
 use crate::store::{SnapshotId, SnapshotInfo, merge_diff};
 use crate::value::Entry;
@@ -78,7 +79,11 @@ impl Keys {
     /// `NotFound` where the store retains none of that id.
     pub fn restore(&self, id: SnapshotId) -> Result<()> {
         let snapshot = self.store().snapshot_by_id(id)?;
-        Ok(self.store().restore(&*snapshot)?)
+        let restored = self.store().restore(&*snapshot);
+        if matches!(restored, Ok(()) | Err(Error::Unavailable { .. } | Error::Corrupt { .. })) {
+            self.changes().reset(None);
+        }
+        Ok(restored?)
     }
 
     /// The entry that a snapshot holds, or `None`.

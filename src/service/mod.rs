@@ -8,6 +8,7 @@ mod answer;
 mod app;
 pub mod auth;
 mod body;
+mod changes;
 pub mod context;
 mod headers;
 pub mod history;
@@ -31,6 +32,7 @@ mod server;
 mod snapshots;
 mod sweeper;
 mod threads;
+mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};
 pub use server::{ServeOptions, Server, default_capabilities};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use super::changes::{Change, Changes, Writing};
 use super::members::{MAX_SAFE_INTEGER, Members, is_safe, safe_integer, text};
 use super::refusal::{Refusal, Result};
 use crate::clock::{Clock, Timestamp};
@@ -39,6 +40,7 @@ const SMALL_STEP: i64 = 1 << 40;
 pub struct Keys {
     store: Arc<dyn Store>,
     clock: Clock,
+    changes: Arc<Changes>,
 }
 
 /// What a write requires of the key before it.
@@ -117,7 +119,8 @@ impl<'a> Address<'a> {
 impl Keys {
     /// The operations on `store`, which goes by `clock`.
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { store, clock }
+        let changes = Arc::new(Changes::new(clock.clone()));
+        Self { store, clock, changes }
     }
 
     /// The store.
@@ -128,6 +131,15 @@ impl Keys {
     /// What time it is for the store.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What these operations change, told as it happens.
+    pub(super) fn changes(&self) -> &Arc<Changes> {
+        &self.changes
+    }
+
+    fn begin(&self, namespace: &Namespace<'_>) -> Writing<'_> {
+        self.changes.begin(namespace.as_str())
     }
 
     /// The entry, or `None`.
@@ -153,9 +165,12 @@ impl Keys {
         check_size(value)?;
         let (namespace, key) = address.parts()?;
         let condition = self.condition(address, precondition)?;
+        let writing = self.begin(&namespace);
         let operation = Operation::Set { namespace, key: key.borrow(), value: value.clone(), expiry };
-        let outcome = self.store.apply(operation, condition)?;
-        Ok(self.told(self.get(address)?, outcome, &key, value, Some(expiry)))
+        let (outcome, writing) = writing.heard(self.store.apply(operation, condition))?;
+        let entry = self.told(self.get(address)?, outcome, &key, value, Some(expiry));
+        writing.set(&entry);
+        Ok(entry)
     }
 
     /// Removes a key.
@@ -165,10 +180,14 @@ impl Keys {
     pub fn delete(&self, address: Address<'_>, precondition: &Precondition) -> Result<()> {
         let (namespace, key) = address.parts()?;
         let condition = self.condition(address, precondition)?;
-        match self.store.apply(Operation::Delete { namespace, key }, condition)?.written {
-            true => Ok(()),
-            false => Err(missing(address)),
+        let writing = self.begin(&namespace);
+        let (outcome, writing) = writing.heard(self.store.apply(Operation::Delete { namespace, key }, condition))?;
+        if outcome.written {
+            writing.deleted(address.key, outcome.revision);
+            return Ok(());
         }
+        writing.nothing();
+        Err(missing(address))
     }
 
     /// Adds to an integer, which is made where the key is not live, and returns the entry with the sum.
@@ -187,10 +206,12 @@ impl Keys {
             let condition = (!is_sure).then(|| Condition::at(namespace.borrow(), key.borrow(), actual));
             let operation =
                 Operation::Add { namespace: namespace.borrow(), key: key.borrow(), by, expiry: Expiry::Never };
-            match self.store.apply(operation, condition) {
-                Ok(outcome) => {
+            match self.begin(&namespace).heard(self.store.apply(operation, condition)) {
+                Ok((outcome, writing)) => {
                     let value = Value::from(outcome.integer.unwrap_or(sum));
-                    return Ok(self.told(self.get(address)?, outcome, &key, &value, None));
+                    let entry = self.told(self.get(address)?, outcome, &key, &value, None);
+                    writing.set(&entry);
+                    return Ok(entry);
                 }
                 // Somebody was quicker: judge again what stands there now.
                 Err(Error::Conflict(_)) => {}
@@ -210,10 +231,13 @@ impl Keys {
         loop {
             let operation =
                 Operation::Ensure { namespace: namespace.borrow(), key: key.borrow(), value: value.clone(), expiry };
-            let outcome = self.store.apply(operation, None)?;
+            let (outcome, writing) = self.begin(&namespace).heard(self.store.apply(operation, None))?;
             if outcome.written {
-                return Ok((true, self.told(self.get(address)?, outcome, &key, value, Some(expiry))));
+                let entry = self.told(self.get(address)?, outcome, &key, value, Some(expiry));
+                writing.set(&entry);
+                return Ok((true, entry));
             }
+            writing.nothing();
             // Between both calls it may have gone, and is free again.
             if let Some(standing) = self.store.get(&namespace, &key)? {
                 return Ok((false, standing));
@@ -286,8 +310,12 @@ impl Keys {
         let namespace = Namespace::new(namespace)?;
         loop {
             let plan = self.plan(&namespace, steps)?;
-            match self.store.write(&plan.batch) {
-                Ok(outcomes) => return self.shown(&namespace, steps, &outcomes),
+            match self.begin(&namespace).heard(self.store.write(&plan.batch)) {
+                Ok((outcomes, writing)) => {
+                    let shown = self.shown(&namespace, steps, &outcomes)?;
+                    writing.all(changes(steps, &outcomes, &shown));
+                    return Ok(shown);
+                }
                 Err(Error::Conflict(conflict)) => match plan.conditions.get(conflict.position) {
                     // What an increment was judged by has changed: judge again.
                     Some((_, true)) => {}
@@ -499,6 +527,18 @@ impl<'a> Step<'a> {
     fn is_change(&self) -> bool {
         !matches!(self.action, Action::Check)
     }
+}
+
+/// What the steps of a batch changed.
+fn changes(steps: &[Step<'_>], outcomes: &[Outcome], shown: &[Option<Entry>]) -> Vec<(Revision, Change)> {
+    let changing = steps.iter().zip(shown).filter(|(step, _)| step.is_change());
+    let changes = changing.zip(outcomes).filter(|(_, outcome)| outcome.written);
+    changes
+        .map(|((step, shown), outcome)| match shown {
+            Some(entry) => (outcome.revision, Change::Set(entry.clone())),
+            None => (outcome.revision, Change::Delete { key: step.key.into(), revision: outcome.revision }),
+        })
+        .collect()
 }
 
 #[derive(Default)]

@@ -17,7 +17,7 @@ pub(super) fn kind(reason: &Reason) -> (StatusCode, &'static str, &'static str) 
         Reason::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "Another server's name"),
         Reason::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Not JSON"),
         Reason::Late(_) => (StatusCode::REQUEST_TIMEOUT, "timeout", "Too slow"),
-        Reason::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
+        Reason::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
         Reason::Often => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests"),
         Reason::Store(error) => store_kind(error),
     }
@@ -84,7 +84,7 @@ pub(super) fn response(refusal: &Refusal) -> Response<Body> {
         Reason::Method(allowed) => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
-        Reason::Busy | Reason::Often => {
+        Reason::Busy(_) | Reason::Often => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}

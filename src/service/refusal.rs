@@ -43,9 +43,9 @@ pub enum Reason {
     /// The body took too long to arrive.
     #[error("{0}")]
     Late(&'static str),
-    /// Other bodies take all the room that there is.
-    #[error("too many large bodies arrive at once; repeat in a moment")]
-    Busy,
+    /// Others take all the room that there is.
+    #[error("{0}")]
+    Busy(&'static str),
     /// The caller asks more often than the server lets anyone.
     #[error("too many requests; the server takes only so many a second from each caller")]
     Often,

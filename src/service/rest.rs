@@ -13,22 +13,23 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use super::administration::registry;
 use super::answer::{Answer, document, empty, entry_answer, finished, fixed, not_modified, text};
 use super::app::App;
-use super::auth::Caller;
+use super::auth::{Caller, Identity};
 use super::body;
+use super::changes::Scope;
 use super::context::check_name;
 use super::headers::{bearer, matches, precondition, single};
 use super::json::{self, Document};
 use super::measure::note;
 use super::members::{Members, decode as decode_body};
 use super::openapi::{DOCUMENT, PAGE};
-use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Step, missing, read_value};
+use super::ops::{Address, Keys, MAX_BATCH, MAX_VALUE_BYTES, Page, Query, Step, missing, read_value};
 use super::problem;
 use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Route, Verb, decode};
 use super::snapshots::history;
-use super::{inspection, inspector};
+use super::{inspection, inspector, watch};
 use crate::error::Error;
-use crate::key::Namespace;
+use crate::key::{Namespace, Prefix};
 use crate::msgpack::write_json_string;
 use crate::value::Entry;
 
@@ -123,6 +124,7 @@ fn metrics(app: &App, parts: &Parts) -> Result<Answer> {
 
 /// A request that was judged by all but its body.
 struct Ready {
+    identity: Identity,
     caller: Caller,
     route: Route,
     /// The namespace, named or resolved; empty where the route has none.
@@ -150,7 +152,7 @@ impl Ready {
             Some(Some(named)) => checked("namespace", named)?,
             Some(None) => app.registry.resolve(&caller, single(&parts.headers, &TASK)?)?,
         };
-        let ready = Self { caller, route, namespace, key };
+        let ready = Self { identity, caller, route, namespace, key };
         ready.check_rights().map_err(|refusal| ready.told(refusal))?;
         Ok(ready)
     }
@@ -182,14 +184,36 @@ impl Ready {
         let query = parts.uri.query().unwrap_or("");
         let answer = match &self.route {
             Route::Entry(_, _, verb) => entry(&app.keys, self.address(), *verb, &parts.headers, body),
-            Route::Entries(_, Collection::List) => list(&app.keys, &self.namespace, query),
+            Route::Entries(_, Collection::List) => self.list(app, parts, query),
             Route::Entries(_, Collection::Batch) => batch(&app.keys, &self.namespace, body),
-            Route::Namespaces => namespaces(&app.keys, query),
+            Route::Namespaces => self.namespaces(app, parts, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Inspect(wanted) => inspection::inspect(&app.keys, *wanted, query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, query, body),
         };
         answer.map_err(|refusal| self.told(refusal))
+    }
+
+    /// The entries of the namespace, or its changes.
+    fn list(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let list = ListQuery::read(query)?;
+        if list.watch {
+            let prefix = Prefix::new(&*list.query.prefix)?;
+            let scope = Scope::Namespace((*self.namespace).into(), prefix.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::list(&app.keys, &self.namespace, &list)
+    }
+
+    /// The namespaces, or the changes in all of them.
+    fn namespaces(&self, app: &App, parts: &Parts, query: &str) -> Result<Answer> {
+        let ListQuery { query, watch, .. } = ListQuery::read(query)?;
+        if watch {
+            self.caller.check_admin()?;
+            let scope = Scope::Namespaces(Prefix::new(&*query.prefix)?.as_str().into());
+            return watch::answer(app, parts, scope, Some(watch::as_long_as(app, &self.identity)));
+        }
+        self::namespaces(&app.keys, &query)
     }
 
     /// The refusal with the namespace that was named or resolved.
@@ -240,8 +264,7 @@ fn entry(keys: &Keys, address: Address<'_>, verb: Verb, headers: &HeaderMap, bod
     }
 }
 
-fn list(keys: &Keys, namespace: &str, query: &str) -> Result<Answer> {
-    let list = ListQuery::read(query)?;
+fn list(keys: &Keys, namespace: &str, list: &ListQuery) -> Result<Answer> {
     if list.keys_only {
         let page = keys.list_keys(namespace, &list.query)?;
         return Ok(page_answer(namespace, page, |out, key| {
@@ -261,8 +284,8 @@ fn page_answer<T>(namespace: &str, page: Page<T>, write: impl FnMut(&mut Vec<u8>
     document(StatusCode::OK, page)
 }
 
-fn namespaces(keys: &Keys, query: &str) -> Result<Answer> {
-    let page = keys.namespaces(&ListQuery::read(query)?.query)?;
+fn namespaces(keys: &Keys, query: &Query) -> Result<Answer> {
+    let page = keys.namespaces(query)?;
     let names = Document::object()
         .list("namespaces", page.items, |out, name| write_json_string(out, &name))
         .optional_text("nextCursor", page.next.as_deref());

@@ -223,6 +223,8 @@ pub(super) fn decode(name: &str) -> Result<String> {
 pub(super) struct ListQuery {
     pub(super) query: Query,
     pub(super) keys_only: bool,
+    /// Whether changes are wanted rather than what stands.
+    pub(super) watch: bool,
 }
 
 impl ListQuery {
@@ -231,7 +233,7 @@ impl ListQuery {
     /// # Errors
     /// `Invalid` for a value that is none, and for a cursor beside an offset.
     pub(super) fn read(query: &str) -> Result<Self> {
-        let (mut prefix, mut keys_only) = (String::new(), false);
+        let (mut prefix, mut keys_only, mut watch) = (String::new(), false, false);
         let (mut limit, mut cursor, mut offset) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
@@ -240,15 +242,11 @@ impl ListQuery {
                 "cursor" => cursor = Some(value.into_owned()),
                 "offset" => offset = Some(whole("offset", &value)?),
                 "keysOnly" => keys_only = flag("keysOnly", &value)?,
-                "watch" if flag("watch", &value)? => {
-                    return Err(
-                        crate::error::Error::unsupported("watching is not there yet; list again instead").into()
-                    );
-                }
+                "watch" => watch = flag("watch", &value)?,
                 _ => {}
             }
         }
-        Ok(Self { query: Query::of(prefix, limit, cursor, offset)?, keys_only })
+        Ok(Self { query: Query::of(prefix, limit, cursor, offset)?, keys_only, watch })
     }
 }
 

@@ -4,6 +4,7 @@
 //! for ever: a head, a body and an answer that does not move have their time. Stopping it ends accepting, lets requests under way
 //! finish for a while, and leaves the store open for whoever owns it.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,17 +12,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::any;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as signal};
 use tokio_io_timeout::TimeoutStream;
 
-use super::app::App;
+use super::answer::Answer;
+use super::app::{App, Place};
 use super::auth::{Registry, new_operator_key};
 use super::mcp::{self, Mcp};
 use super::measure::measure;
@@ -29,6 +34,7 @@ use super::ops::Keys;
 use super::rate::Rate;
 use super::rest;
 use super::sweeper::sweep;
+use super::watch;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::Store;
@@ -111,7 +117,7 @@ pub fn default_capabilities() -> Vec<String> {
 pub struct Server {
     address: SocketAddr,
     api_key: String,
-    stop: watch::Sender<bool>,
+    stop: signal::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Whose threads they are: a forked child has none of them.
     process: u32,
@@ -135,7 +141,7 @@ impl Server {
         let router = Router::new().route("/mcp", any(mcp::handle)).with_state(Arc::new(mcp));
         let router = router.fallback_service(Router::new().fallback(rest::handle).with_state(app.clone()));
         let router = router.layer(from_fn_with_state(app.clone(), measure));
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = signal::channel(false);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
             .enable_time()
@@ -146,8 +152,9 @@ impl Server {
             .name("swarmstate-serve".to_owned())
             .spawn(move || {
                 runtime.spawn(sum_up(app.clone()));
-                runtime.spawn(sweep(app));
-                runtime.block_on(serve(listener, router, stopped));
+                runtime.spawn(sweep(app.clone()));
+                runtime.spawn(watch::tend(app.clone()));
+                runtime.block_on(serve(listener, router, app, stopped));
                 runtime.shutdown_timeout(DRAIN_TIMEOUT);
             })
             .map_err(no_thread)?;
@@ -228,7 +235,7 @@ fn listen(wanted: SocketAddr) -> crate::error::Result<(TcpListener, SocketAddr)>
     Ok((listener, address))
 }
 
-async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, router: Router, app: Arc<App>, mut stopped: signal::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let (connections, graceful) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), GracefulShutdown::new());
     loop {
@@ -236,7 +243,8 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
             accepted = accept(&listener, &connections) => accepted,
             _ = stopped.wait_for(|stopped| *stopped) => break,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, permit)) = accepted else { continue };
+        let place = Place::new(permit);
         let _ = stream.set_nodelay(true);
         let mut stream = Box::pin(TimeoutStream::new(stream));
         stream.as_mut().set_write_timeout_pinned(Some(WRITE_TIMEOUT));
@@ -244,16 +252,29 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiv
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            .serve_connection(TokioIo::new(stream), service_at(&place, &router));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // What a client does to its own connection is no news.
             let _ = connection.await;
-            drop(place);
+            place.give_up();
         });
     }
     drop(listener);
+    app.keys.changes().close();
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+}
+
+/// The service as one connection sees it: its requests know the place that they take.
+fn service_at(
+    place: &Place,
+    router: &Router,
+) -> impl Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send> + use<> {
+    let (place, service) = (place.clone(), TowerToHyperService::new(router.clone()));
+    service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(place.clone());
+        service.call(request)
+    })
 }
 
 /// Sums up what is counted, as long as the runtime lives.

@@ -125,6 +125,33 @@ impl Client {
         self
     }
 
+    /// The same client, speaking for an agent.
+    pub(crate) fn with_agent(&self, id: &str) -> Self {
+        self.clone().with("X-Agent-ID", id)
+    }
+
+    /// The status of a GET, and its body as it arrives; each read of it has its time.
+    pub(crate) fn open(&self, path: &str) -> (u16, ureq::BodyReader<'static>) {
+        let mut request = Request::builder().uri(format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = self.agent.configure_request(request.body(()).expect("the request is well formed"));
+        let request = request.timeout_recv_body(Some(Duration::from_secs(60))).build();
+        let response = self.agent.run(request).expect("the server answers");
+        (response.status().as_u16(), response.into_body().into_reader())
+    }
+
+    /// What a tool answers over MCP: its structured content.
+    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
+        let params = json!({"name": name, "arguments": arguments});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let client = self.clone().with("Accept", "application/json, text/event-stream");
+        let answer = client.post("/mcp", &message.to_string());
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        answer.body["result"]["structuredContent"].clone()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, "")
     }
@@ -139,16 +166,6 @@ impl Client {
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, "")
-    }
-
-    /// What a tool answers over MCP: its structured content.
-    pub(crate) fn tool(&self, name: &str, arguments: Value) -> Value {
-        let params = json!({"name": name, "arguments": arguments});
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-        let client = self.clone().with("Accept", "application/json, text/event-stream");
-        let answer = client.post("/mcp", &message.to_string());
-        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
-        answer.body["result"]["structuredContent"].clone()
     }
 
     /// Writes a value that JSON text states, without a type.

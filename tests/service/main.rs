@@ -23,3 +23,4 @@ mod resolution;
 mod rules;
 mod tools;
 mod values;
+mod watch;
