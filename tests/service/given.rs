@@ -25,7 +25,7 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
-    _folder: Option<tempfile::TempDir>,
+    pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
 impl Service {

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import swarmstate
 from swarmstate import Store
-from swarmstate._command import _names
+from swarmstate._command import _names, _serve
 
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
@@ -34,7 +34,7 @@ def inspect(opener: Callable[[str], Store], arguments: argparse.Namespace) -> No
             swarmstate.serve(store, port=arguments.port, read_only=True) as server,
         ):
             url = f"{server.url}/#key={server.api_key}"
-            print(f"looking into {_names.shown(arguments.store)}, which nobody can change from here; Ctrl-C ends it")
+            print(f"looking into {_serve.place(store)}; nothing can be changed from here; Ctrl-C ends it")
             print(url, flush=True)
             if not arguments.no_browser:
                 webbrowser.open(url)

@@ -45,7 +45,7 @@ export class Access {
   async load(place, path, name, empty, heads, cells) {
     if (place.childElementCount === 0) fill(place, state("Loading…"));
     try {
-      const found = rows((await ask(path))[name]);
+      const found = await everything(path, name);
       const body = found.map((row) => el("tr", {}, cells(row).map((cell) => el("td", {}, cell))));
       const head = el("thead", {}, el("tr", {}, heads.map((text) => el("th", {}, text))));
       fill(place, found.length === 0 ? state(empty) : el("div", { class: "scrolling" }, el("table", {}, head, el("tbody", {}, body))));
@@ -105,4 +105,16 @@ export class Access {
     });
     return form;
   }
+}
+
+/** All rows of a table of the registry. */
+async function everything(path, name) {
+  const found = [];
+  let cursor = null;
+  do {
+    const page = await ask(path, { query: { limit: 1000, cursor } });
+    found.push(...rows(page[name]));
+    cursor = page.nextCursor ?? null;
+  } while (cursor !== null);
+  return found;
 }

@@ -132,7 +132,17 @@ function side(kind, name, value, isExact) {
   return line;
 }
 
+/** Whether a value fits beside another one in a line. */
+function isShort(value) {
+  if (value instanceof Map || Array.isArray(value)) return value instanceof Map ? value.size === 0 : value.length === 0;
+  return typeof value !== "string" || (value.length <= 48 && !value.includes("\n"));
+}
+
 function replaced(name, before, after, isExact) {
+  if (isShort(before) && isShort(after)) {
+    const [was, is] = [el("del", {}, brief(before, isExact)), el("ins", {}, brief(after, isExact))];
+    return el("div", { class: "instead" }, label(name), was, " → ", is);
+  }
   const [was, is] = typeof before === "string" && typeof after === "string" ? words(before, after) : [before, after];
   const shown = (part, value) => (part instanceof Node ? part : [brief(value, isExact)]);
   const sides = [

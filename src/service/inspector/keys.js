@@ -16,8 +16,8 @@ export class Keys {
     this.key = null;
     this.namespaces = this.makeNamespaces();
     this.entries = this.makeEntries();
-    this.namespaceSearch = search("Namespaces that begin with…", () => this.namespaces.reload());
-    this.search = search("Keys that begin with…", () => this.entries.reload());
+    this.namespaceSearch = search("Namespaces by prefix", () => this.namespaces.reload());
+    this.search = search("Keys by prefix", () => this.entries.reload());
     this.total = el("span", { class: "faint" });
     this.detail = el("section", { class: "detail", tabindex: "-1", "aria-label": "Entry" });
     this.live = new Live(() => this.refresh(), (how) => session.told(how));

@@ -7,6 +7,9 @@ import { ask, rows, segment, send } from "./api.js";
 
 const EVERY = 2000;
 
+/** Names that stand in a path; others are looked at by time alone. */
+const ADDRESSABLE = /^(?!\.{1,2}$)[a-zA-Z0-9._:/-]{1,512}$/;
+
 export class Live {
   /** `changed()` is called after a change; `told(text)` says how it goes. */
   constructor(changed, told) {
@@ -21,6 +24,7 @@ export class Live {
     this.last = null;
     if (namespace === null) return;
     this.look();
+    if (!ADDRESSABLE.test(namespace)) return;
     this.stream = new AbortController();
     this.listen(namespace, this.stream.signal);
   }

@@ -87,7 +87,7 @@ export class Snapshots {
     const back = button("‹ Snapshots", () => this.session.go("snapshots"), { class: "back" });
     const head = el("header", {}, back, el("h2", { class: "grow" }, `Snapshot ${this.id}`), !this.session.readOnly && restore);
     this.changes = el("div", { class: "changes" });
-    const compared = el("p", { class: "compared" }, "What is different in ", this.base, " from this snapshot");
+    const compared = el("p", { class: "compared" }, "From this snapshot to ", this.base);
     fill(this.detail, head, compared, this.changes);
     this.compare();
   }

@@ -14,7 +14,7 @@ export class Threads {
     this.thread = null;
     this.place = null;
     this.part = "changes";
-    this.search = search("Threads that begin with…", () => this.threads.reload());
+    this.search = search("Threads by prefix", () => this.threads.reload());
     this.threads = this.makeThreads();
     this.checkpoints = this.makeCheckpoints();
     this.title = el("span", { class: "title grow" });
@@ -173,7 +173,7 @@ function milestone(row) {
   return [
     el("span", { class: "dot", "aria-hidden": "true" }),
     el("div", { class: "line" }, el("span", { class: "key grow" }, heading(row)), source(row.metadata)),
-    el("div", { class: "line faint" }, row.graph === "" ? el("span", { class: "grow" }) : named(row.graph, { class: "grow preview" }), time),
+    el("div", { class: "line faint" }, el("span", { class: "grow" }, time), row.graph !== "" && named(row.graph, { class: "preview" })),
   ];
 }
 
@@ -185,6 +185,12 @@ function channels(list) {
   });
 }
 
+/** Channels that LangGraph keeps for itself stand behind those of the graph's state. */
+function inOrder(names) {
+  const isOwn = (name) => /^(branch:|__)/.test(name);
+  return [...names].sort((a, b) => isOwn(a) - isOwn(b));
+}
+
 function changes(found, parent) {
   if (found.parentId !== null && parent === null) {
     return el("p", { class: "note" }, "The checkpoint before this one is not there any more; see its state instead.");
@@ -192,7 +198,7 @@ function changes(found, parent) {
   const [before, after] = [parent, found].map((checkpoint) => new Map(rows(checkpoint?.channels ?? []).map((row) => [row.channel, row])));
   const shown = [];
   let same = 0;
-  for (const name of new Set([...before.keys(), ...after.keys()])) {
+  for (const name of inOrder(new Set([...before.keys(), ...after.keys()]))) {
     const [was, is] = [before.get(name), after.get(name)];
     if (was && is && was.version === is.version) {
       same += 1;
