@@ -37,6 +37,9 @@ impl Place {
     }
 }
 
+/// Room for answers that are being sent, in KiB.
+const ANSWER_ROOM_KIB: usize = 256 * 1024;
+
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
@@ -44,6 +47,7 @@ pub(super) struct App {
     address: SocketAddr,
     public_host: Option<String>,
     body_room: Semaphore,
+    answer_room: Arc<Semaphore>,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
     /// Whether each request is told in a line on stderr.
@@ -66,6 +70,7 @@ impl App {
             address,
             public_host,
             body_room: Semaphore::new(BODY_ROOM_KIB),
+            answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
             rate,
             metrics: Metrics::new(),
             has_access_log,
@@ -118,6 +123,12 @@ impl App {
         let is_address = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.address.ip());
         let is_public = self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
         is_address || is_public || host.eq_ignore_ascii_case("localhost")
+    }
+
+    /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.
+    pub(super) async fn room_for_answer(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let room = u32::try_from(bytes.div_ceil(1024).min(ANSWER_ROOM_KIB)).ok()?;
+        self.answer_room.clone().acquire_many_owned(room).await.ok()
     }
 
     /// Room for so many more bytes of a body, as long as the permit is held; `None` where there is none left.

@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::app::App;
 use super::auth::{Caller, Identity};
 use super::route::Route;
+use super::unread::hold;
 
 /// Who asks, which is known once a door has judged the request.
 #[derive(Clone, Default)]
@@ -38,7 +39,8 @@ pub(super) async fn measure(State(app): State<Arc<App>>, mut request: Request<Bo
     if let Some(asking) = &asking {
         request.extensions_mut().insert(asking.clone());
     }
-    let response = next.run(request).await;
+    let method = request.method().clone();
+    let response = hold(&app, &method, next.run(request).await).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     app.metrics.count(operation, status, took);
     if let Some(asking) = asking {

@@ -32,6 +32,7 @@ mod server;
 mod snapshots;
 mod sweeper;
 mod threads;
+mod unread;
 mod watch;
 
 pub use mcp::stdio::{StdioOptions, serve_stdio};

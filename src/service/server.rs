@@ -42,6 +42,9 @@ use crate::store::Store;
 /// Connections that are served at a time; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
 
+/// Requests that wait for a disk or a network at a time, each with what it reads; further ones wait their turn.
+const MAX_AT_WORK: usize = 64;
+
 /// How long a request's head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -145,6 +148,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_io()
             .enable_time()
+            .max_blocking_threads(MAX_AT_WORK)
             .thread_name("swarmstate-serve")
             .build()
             .map_err(no_thread)?;

@@ -2,6 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
+
+use swarmstate::StoreExt;
 
 use crate::given::Service;
 
@@ -160,6 +163,46 @@ fn those_who_announce_much_and_send_little_keep_nobody_out() {
 
     assert_eq!(answer.status, 200);
     drop(slow);
+}
+
+#[test]
+fn those_who_ask_for_much_and_read_nothing_take_bounded_room_and_keep_nobody_out() {
+    let service = Service::new();
+    let large = "x".repeat(2 << 20);
+    for key in ["a", "b", "c", "d"] {
+        service.store.set("n", key, &*large).expect("a store takes large values");
+    }
+    service.store.set("small", "k", 1).expect("a store takes integers");
+    let key = service.server.api_key();
+    let ask = format!("GET /api/kv/_/n HTTP/1.1\r\n{HOST}Authorization: Bearer {key}\r\n\r\n");
+    let unread: Vec<_> = (0..48)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.server.address()).expect("the server listens");
+            stream.write_all(ask.as_bytes()).expect("a connection takes bytes");
+            stream
+        })
+        .collect();
+    let first_lines: Vec<_> = unread.iter().map(|stream| peeked(stream, 12)).collect();
+
+    let (refused, small) = (service.operator().get("/api/kv/_/n"), service.operator().get("/api/kv/_/small/k"));
+    drop(unread);
+    let again = service.operator().get("/api/kv/_/n");
+
+    let served = first_lines.iter().filter(|line| *line == "HTTP/1.1 200").count();
+    let busy = first_lines.iter().filter(|line| *line == "HTTP/1.1 503").count();
+    assert!((20..=31).contains(&served) && served + busy == 48, "{first_lines:?}");
+    assert_eq!((refused.status, refused.code(), refused.header("retry-after")), (503, "busy", Some("1")));
+    assert_eq!(small.status, 200);
+    assert_eq!((again.status, again.keys()), (200, vec!["a", "b", "c", "d"]));
+    assert_eq!(again.header("content-length").and_then(|length| length.parse().ok()), Some(again.text.len()));
+}
+
+/// The first bytes of an answer, which stay unread.
+fn peeked(stream: &TcpStream, bytes: usize) -> String {
+    let mut first = vec![0; bytes];
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    while stream.peek(&mut first).expect("the server answers") < bytes {}
+    String::from_utf8_lossy(&first).into_owned()
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
+    pub(crate) registry: Arc<dyn Store>,
     pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
@@ -45,8 +46,8 @@ impl Service {
         let registry = open_beside(&*store, "registry", clock.clone()).expect("a registry opens beside every engine");
         let mut options = ServeOptions { clock: clock.clone(), ..ServeOptions::default() };
         change(&mut options);
-        let server = Server::start(store.clone(), registry, options).expect("there is a free port");
-        Self { server, store, clock, _folder: folder }
+        let server = Server::start(store.clone(), registry.clone(), options).expect("there is a free port");
+        Self { server, store, clock, registry, _folder: folder }
     }
 
     /// The client that may do everything.
@@ -68,8 +69,13 @@ impl Service {
     }
 
     pub(crate) fn anonymous(&self) -> Client {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
-        Client { agent: config.build().into(), url: self.server.url(), headers: Vec::new() }
+        Client::of(&self.server)
+    }
+
+    /// Another server on the same store and registry.
+    pub(crate) fn beside(&self) -> Server {
+        let options = ServeOptions { clock: self.clock.clone(), ..ServeOptions::default() };
+        Server::start(self.store.clone(), self.registry.clone(), options).expect("there is a free port")
     }
 
     /// What the server sends back to exactly these bytes, until it closes or `patience` is over.
@@ -120,6 +126,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// A client without credentials.
+    pub(crate) fn of(server: &Server) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
+        Self { agent: config.build().into(), url: server.url(), headers: Vec::new() }
+    }
+
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self

@@ -1,8 +1,10 @@
 //! Agents, tasks and tokens: who may change them, and that they lie apart from what is served.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::given::{ENGINES, Service};
+use crate::given::{Client, ENGINES, Service};
 
 #[test]
 fn agents_and_tasks_are_registered_listed_and_forgotten() {
@@ -125,5 +127,22 @@ fn no_door_to_keys_reaches_the_registry() {
 
         assert_eq!(namespaces.body["namespaces"], json!([]), "{engine}");
         assert_eq!(listed.body["total"], 0, "{engine}");
+    }
+}
+
+#[test]
+fn a_token_that_is_revoked_at_one_server_is_refused_by_the_others_within_two_seconds() {
+    for engine in ENGINES {
+        let service = Service::on(engine);
+        let other = service.beside();
+        let made = service.operator().post("/api/tokens", r#"{"agentId":"a","scopes":["read"]}"#).body;
+        let bearer = format!("Bearer {}", made["token"].as_str().expect("a token is shown"));
+        let status = || Client::of(&other).with("Authorization", &bearer).get("/api/kv").status;
+
+        let before = status();
+        service.operator().delete(&format!("/api/tokens/{}", made["id"].as_str().expect("a token has an id")));
+        service.clock.advance(Duration::from_secs(2));
+
+        assert_eq!((before, status()), (200, 401), "{engine}");
     }
 }

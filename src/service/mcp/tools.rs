@@ -3,6 +3,7 @@
 //! Descriptions are all that an agent knows before it calls: when to use a tool, when not, and what comes back.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::{Value, json};
@@ -77,6 +78,7 @@ impl Tool {
         };
         Description::new_with_raw(self.name(), Some(self.text()), self.schema())
             .with_annotations(hints.open_world(false))
+            .with_raw_output_schema(Arc::new(self.answer()))
     }
 
     fn text(self) -> Cow<'static, str> {
@@ -121,6 +123,52 @@ impl Tool {
         let schema = json!({"type": "object", "properties": properties, "required": required});
         if let Value::Object(schema) = schema { schema } else { JsonObject::new() }
     }
+
+    /// The schema of what it answers, also where it refuses: then with `code`, and after a conflict with `revision`.
+    fn answer(self) -> JsonObject {
+        let own: &[&str] = match self {
+            Self::Info => &["agentId", "lead", "scopes", "capabilities"],
+            Self::Set | Self::Get | Self::Increment => &["entry"],
+            Self::Delete => &["deleted"],
+            Self::Claim => &["claimed", "entry"],
+            Self::List => &["entries", "total", "nextCursor"],
+        };
+        let names = ["success", "message", "namespace", "code", "revision"].iter().chain(own);
+        let properties: JsonObject = names.map(|name| ((*name).to_owned(), member(name))).collect();
+        let schema = json!({"type": "object", "properties": properties, "required": ["success", "message"]});
+        if let Value::Object(schema) = schema { schema } else { JsonObject::new() }
+    }
+}
+
+/// The schema of one member of an answer.
+fn member(name: &str) -> Value {
+    match name {
+        "success" | "deleted" | "claimed" | "lead" => json!({"type": "boolean"}),
+        "message" | "code" => json!({"type": "string"}),
+        "revision" => json!({"type": "integer", "description": "The revision that stands, 0 if there is none."}),
+        "entry" => entry(json!(["object", "null"])),
+        "entries" => json!({"type": "array", "items": entry(json!("object"))}),
+        "scopes" | "capabilities" => json!({"type": "array", "items": {"type": "string"}}),
+        "total" => json!({"type": ["integer", "null"], "description": "All matches; null on a page behind a cursor."}),
+        _ => json!({"type": ["string", "null"]}),
+    }
+}
+
+/// The schema of an entry, where `kind` says whether there may be none.
+fn entry(kind: Value) -> Value {
+    let text = json!({"type": "string"});
+    let millis = json!({"type": "integer", "description": "Unix milliseconds."});
+    json!({"type": kind, "properties": {
+        "namespace": text,
+        "key": text,
+        "value": {"type": ["object", "array", "string", "number", "boolean", "null"]},
+        "encoding": {"type": "string", "description": "How value is encoded, where JSON cannot hold it."},
+        "valueType": {"type": "string", "enum": ["json", "string", "integer", "bytes"]},
+        "revision": {"type": "integer", "description": "For ifRevision."},
+        "expiresAt": {"type": ["integer", "null"], "description": "Unix milliseconds; null = it stays."},
+        "createdAt": millis,
+        "updatedAt": millis,
+    }, "required": ["namespace", "key", "value", "valueType", "revision", "expiresAt", "createdAt", "updatedAt"]})
 }
 
 /// The schema of one argument. Integers are safe ones: what every JSON reader holds exactly.
