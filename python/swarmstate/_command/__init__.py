@@ -1,7 +1,8 @@
 """The command `swarmstate`: a store on the command line.
 
 Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_inspect`, `_mcp` or
-`_administration`, and here everything becomes an exit status and one line on stderr. What happens to state is the store's.
+`_administration`, and here everything becomes an exit status and one line on stderr. What happens to state is the
+store's.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """`swarmstate inspect`: shows what a store holds in the browser, and lets nothing be written.
 
-The key is made for this one run and travels in the fragment of the URL, which no request carries and the page removes at
-once. A browser that is opened here gets the URL as an argument of its process.
+The key is made for this one run and travels in the fragment of the URL, which no request carries and the page removes
+at once. A browser that is opened here gets the URL as an argument of its process.
 """
 
 import argparse
