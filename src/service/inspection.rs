@@ -18,7 +18,7 @@ use super::snapshots::number;
 use super::threads;
 use crate::key::Namespace;
 use crate::store::{NamespaceInfo, ReadOnly};
-use crate::value::Entry;
+use crate::value::{Entry, Kind};
 
 /// The most bytes of a value that is shown.
 const SHOWN_BYTES: usize = 1024 * 1024;
@@ -91,7 +91,9 @@ fn namespaces(keys: &Keys, query: &Query) -> Result<Document> {
 fn entries(keys: &Keys, namespace: &str, query: &Query) -> Result<Document> {
     let Page { items, total, next } = keys.list(namespace, query)?;
     let row = |out: &mut Vec<u8>, entry: Entry| {
-        out.extend(described(&entry).text("preview", &preview(entry.value(), PREVIEW)).finish());
+        // What bytes begin with says nothing to a person.
+        let preview = if entry.kind() == Kind::Bytes { String::new() } else { preview(entry.value(), PREVIEW) };
+        out.extend(described(&entry).text("preview", &preview).finish());
     };
     Ok(Document::object()
         .list("entries", items, row)

@@ -131,7 +131,7 @@ class Session {
     const view = this.offered()[Number(event.key) - 1];
     if (view) this.go(view);
     else if (event.key === "/") this.current.search?.focus();
-    else if (event.key === "r") this.current.refresh();
+    else if (event.key === "r") this.current.refresh({ keep: false });
     else if (event.key === "?") help();
     else return;
     event.preventDefault();

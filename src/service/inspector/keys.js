@@ -65,7 +65,7 @@ export class Keys {
       },
       row: (row) => [
         el("div", { class: "line" }, named(row.key, { class: "key grow" }), badge(row.valueType)),
-        el("div", { class: "line faint" }, el("span", { class: "grow preview" }, row.preview), this.small(row)),
+        el("div", { class: "line faint" }, el("span", { class: "grow preview" }, row.preview || size(row.sizeBytes)), this.small(row)),
       ],
       open: (row) => this.go(this.namespace, row.key),
       enter: () => this.detail.focus(),
@@ -112,10 +112,10 @@ export class Keys {
     this.live.follow(isShown ? this.namespace : null);
   }
 
-  refresh() {
-    this.namespaces.reload({ keep: true });
-    if (this.namespace !== null) this.entries.reload({ keep: true });
-    if (this.key !== null) this.showEntry({ keep: true });
+  refresh({ keep = true } = {}) {
+    this.namespaces.reload({ keep });
+    if (this.namespace !== null) this.entries.reload({ keep });
+    if (this.key !== null) this.showEntry({ keep });
     this.session.refresh();
   }
 

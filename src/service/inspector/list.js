@@ -8,6 +8,9 @@ import { el, failure, fill, state } from "./dom.js";
 /** How long the selection must rest before what it opens is loaded, in milliseconds. */
 const REST = 90;
 
+/** Rows that are read again where they stand; a longer list stands still until somebody asks for it anew. */
+const KEPT = 1000;
+
 export class List {
   /**
    * `load(cursor, signal)` answers `{rows, next}`, `row(item)` the children of a row, `id(item)` what tells it from others;
@@ -30,6 +33,7 @@ export class List {
 
   /** Reads the first page anew. What is shown stays until it is there, unless the question is another one. */
   async reload({ keep = false } = {}) {
+    if (keep && this.items.length > KEPT) return;
     this.stopLoading();
     if (!keep) {
       this.items = [];

@@ -57,8 +57,9 @@ export class Snapshots {
 
   follow() {}
 
-  refresh() {
-    this.list.reload({ keep: true });
+  refresh({ keep = true } = {}) {
+    this.list.reload({ keep });
+    if (!keep && this.id !== null) this.compare();
   }
 
   async take() {

@@ -88,9 +88,9 @@ export class Threads {
 
   follow() {}
 
-  refresh() {
-    this.threads.reload({ keep: true });
-    if (this.thread !== null) this.checkpoints.reload({ keep: true });
+  refresh({ keep = true } = {}) {
+    this.threads.reload({ keep });
+    if (this.thread !== null) this.checkpoints.reload({ keep });
   }
 
   async showCheckpoint() {
