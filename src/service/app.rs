@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header;
 use axum::http::request::Parts;
@@ -40,6 +41,12 @@ impl Place {
 /// Room for answers that are being sent, in KiB.
 const ANSWER_ROOM_KIB: usize = 256 * 1024;
 
+/// Requests that may read much and are carried out at a time.
+const READING_MUCH: usize = 16;
+
+/// How long such a request waits for its turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What every request needs.
 pub(super) struct App {
     pub(super) keys: Keys,
@@ -48,6 +55,7 @@ pub(super) struct App {
     public_host: Option<String>,
     body_room: Semaphore,
     answer_room: Arc<Semaphore>,
+    reading_much: Semaphore,
     rate: Option<Rate>,
     pub(super) metrics: Metrics,
     /// Whether each request is told in a line on stderr.
@@ -71,6 +79,7 @@ impl App {
             public_host,
             body_room: Semaphore::new(BODY_ROOM_KIB),
             answer_room: Arc::new(Semaphore::new(ANSWER_ROOM_KIB)),
+            reading_much: Semaphore::new(READING_MUCH),
             rate,
             metrics: Metrics::new(),
             has_access_log,
@@ -123,6 +132,15 @@ impl App {
         let is_address = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == self.address.ip());
         let is_public = self.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
         is_address || is_public || host.eq_ignore_ascii_case("localhost")
+    }
+
+    /// The turn of a request that may read much, as long as the permit is held. So the others never wait behind all of those.
+    ///
+    /// # Errors
+    /// `Busy` where it does not come within two seconds.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        let turn = tokio::time::timeout(TURN_PATIENCE, self.reading_much.acquire()).await;
+        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| Reason::Busy.into())
     }
 
     /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.

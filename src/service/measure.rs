@@ -14,7 +14,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 
-use super::answer::Answer;
+use super::answer::{Answer, finished};
 use super::app::App;
 use super::auth::{Caller, Identity};
 use super::route::Route;
@@ -39,8 +39,7 @@ pub(super) async fn measure(State(app): State<Arc<App>>, mut request: Request<Bo
     if let Some(asking) = &asking {
         request.extensions_mut().insert(asking.clone());
     }
-    let method = request.method().clone();
-    let response = hold(&app, &method, next.run(request).await).await;
+    let response = answered(&app, operation, request, next).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     app.metrics.count(operation, status, took);
     if let Some(asking) = asking {
@@ -49,6 +48,21 @@ pub(super) async fn measure(State(app): State<Arc<App>>, mut request: Request<Bo
         let _ = std::io::stderr().lock().write_all(line(at, operation, status, took, &asking).as_bytes());
     }
     response
+}
+
+/// Answers a request by `next`. One that may read much has its turn first, and keeps it until its answer has room.
+async fn answered(app: &App, operation: &str, request: Request<Body>, next: Next) -> Answer {
+    let method = request.method().clone();
+    let turn = match operation {
+        "list" | "snapshots" if method == Method::GET => match app.turn().await {
+            Ok(turn) => Some(turn),
+            Err(busy) => return finished(Err(busy)),
+        },
+        _ => None,
+    };
+    let answer = hold(app, &method, next.run(request).await).await;
+    drop(turn);
+    answer
 }
 
 /// What the operation of a request is called where it is counted.

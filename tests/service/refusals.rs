@@ -54,6 +54,7 @@ fn a_token_that_expired_or_was_revoked_is_unknown() {
         operator.delete(&format!("/api/tokens/{id}"));
 
         assert_eq!((expired, long.get("/api/kv").status), (401, 401), "{engine}");
+        assert_eq!([short, long].map(|client| client.post("/mcp", "{}").status), [401, 401], "{engine}");
     }
 }
 

@@ -94,9 +94,20 @@ impl ServerHandler for Tools {
         let capabilities = available(&self.offered, &call.caller);
         let unknown = || ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None);
         let tool = Tool::named(&request.name).filter(|tool| tool.is_within(&capabilities)).ok_or_else(unknown)?;
-        let waits = self.app.waits() || self.app.registry.waits();
+        // One that may be long leaves this thread to the others.
+        let is_long = tool == Tool::List;
+        let turn = match is_long {
+            true => self.app.turn().await.map(Some),
+            false => Ok(None),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(busy) => return Ok(call::refused(&busy).into()),
+        };
+        let waits = is_long || self.app.waits() || self.app.registry.waits();
         let work = move |app: &App| Ok(call::carry_out(app, tool, &call, &capabilities));
         let done = self.app.run(waits, work).await;
+        drop(turn);
         Ok(done.unwrap_or_else(|refusal| call::refused(&refusal)).into())
     }
 }
