@@ -59,7 +59,7 @@ async fn answer(app: Arc<App>, request: Request<Body>) -> Result<Answer> {
     if matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE) && body.is_end_stream() {
         // Without a body both halves are one piece of work; one that may be long leaves this thread to the others.
         let route = Route::of(&parts.method, parts.uri.path());
-        let is_long = matches!(route, Ok(Route::Entries(_, Collection::List) | Route::History(_)));
+        let is_long = matches!(route, Ok(Route::Entries(_, Collection::List) | Route::History(_) | Route::Inspect(_)));
         return app.run(waits || is_long, move |app| Ready::judge(app, &parts)?.respond(app, &parts, &[])).await;
     }
     let judged = app.run(app.registry.waits(), move |app| Ok((Ready::judge(app, &parts)?, parts))).await;
