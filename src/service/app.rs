@@ -140,7 +140,9 @@ impl App {
     /// `Busy` where it does not come within two seconds.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         let turn = tokio::time::timeout(TURN_PATIENCE, self.reading_much.acquire()).await;
-        turn.ok().and_then(std::result::Result::ok).ok_or_else(|| Reason::Busy.into())
+        turn.ok()
+            .and_then(std::result::Result::ok)
+            .ok_or_else(|| Reason::Busy("too many requests read much at a time; repeat in a moment").into())
     }
 
     /// Room for an answer of so many bytes, once there is some; one that is larger than all the room waits for all of it.
