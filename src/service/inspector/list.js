@@ -11,6 +11,9 @@ const REST = 90;
 /** Rows that are read again where they stand; a longer list stands still until somebody asks for it anew. */
 const KEPT = 1000;
 
+/** Rows that were made, so that each has an id. */
+let made = 0;
+
 export class List {
   /**
    * `load(cursor, signal)` answers `{rows, next}`, `row(item)` the children of a row, `id(item)` what tells it from others;
@@ -96,6 +99,7 @@ export class List {
   made(item) {
     const row = el("div", { class: "row", role: "option", onclick: () => this.select(item) }, this.row(item));
     row.item = item;
+    row.id = `row-${(made += 1)}`;
     return row;
   }
 
@@ -115,6 +119,7 @@ export class List {
     for (const row of this.rowElements()) {
       const isSelected = this.id(row.item) === this.selected;
       row.setAttribute("aria-selected", String(isSelected));
+      if (isSelected) this.element.setAttribute("aria-activedescendant", row.id);
     }
   }
 
