@@ -1,11 +1,13 @@
 //! What the inspector reads, and that a service that only reads refuses every write.
 
-use serde_json::json;
 use std::sync::Arc;
+
+use serde_json::json;
 use swarmstate::checkpoint::{ChannelValue, NewCheckpoint, Origin, Place, Threads, Typed, Version};
 use swarmstate::service::{ServeOptions, Server};
 use swarmstate::store::ReadOnly;
-use swarmstate::{Memory, StoreExt};
+use swarmstate::waiting::Waiting;
+use swarmstate::{Batch, Error, Expiry, Key, Memory, Namespace, Operation, Reader, Store, StoreExt};
 
 use crate::given::{Client, ENGINES, Service};
 
@@ -202,4 +204,37 @@ fn nothing_is_written_through_a_service_that_only_reads_by_any_door() {
         assert_eq!((after, operator.get("/api/inspect").body["readOnly"].as_bool()), (before, Some(true)), "{engine}");
         assert!(refused >= 15, "{engine}: {refused}");
     }
+}
+
+#[test]
+fn a_store_to_be_read_alone_refuses_every_write_and_reads_as_the_store_does() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    store.set("n", "k", 1).expect("memory writes");
+    let snapshot = store.snapshot().expect("memory takes snapshots");
+    let reading = ReadOnly::new(store.clone());
+    let set = || Operation::Set {
+        namespace: Namespace::new("n").expect("it is short"),
+        key: Key::new("k").expect("it is short"),
+        value: 2.into(),
+        expiry: Expiry::Never,
+    };
+
+    let mut batch = Batch::new();
+    batch.push(set());
+    let refusals = [
+        reading.write(&batch).err(),
+        reading.apply(set(), None).err(),
+        reading.clear().err(),
+        reading.snapshot().err(),
+        reading.restore(&*snapshot).err(),
+        reading.drop_snapshot(snapshot.info().id).err(),
+        reading.compact().err(),
+        reading.with_waiting(Waiting::plainly()).clear().err(),
+    ];
+
+    for refusal in refusals {
+        assert!(matches!(refusal, Some(Error::Unsupported { .. })), "{refusal:?}");
+    }
+    assert_eq!((store.history().map(|history| history.len()), reading.sweep(9)), (Ok(1), Ok(0)));
+    assert_eq!((reading.usage(), reading.capabilities()), (store.usage(), store.capabilities()));
 }
