@@ -42,7 +42,7 @@ impl Place {
 const ANSWER_ROOM_KIB: usize = 256 * 1024;
 
 /// Requests that may read much and are carried out at a time.
-const READING_MUCH: usize = 16;
+const READING_MUCH: usize = 8;
 
 /// How long such a request waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(2);

@@ -210,7 +210,7 @@ fn a_request_for_little_does_not_wait_behind_those_for_much() {
     for engine in ["memory", "sqlite"] {
         let service = Service::on(engine);
         let large = "\u{1}".repeat(2 << 20);
-        for key in ["a", "b", "c", "d"] {
+        for key in ["a", "b"] {
             service.store.set("n", key, &*large).expect("a store takes large values");
         }
         let key = service.server.api_key();
