@@ -1040,6 +1040,7 @@ def serve(
     pages_url: str | None = None,
     capabilities: Sequence[str] = ("kv", "pages"),
     rate_limit: int | None = None,
+    read_only: bool = False,
     access_log: bool = False,
     clock: Clock | None = None,
 ) -> Server:
@@ -1060,6 +1061,8 @@ def serve(
         capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
             list narrows it.
         rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
+        read_only: Whether nothing can be written through the server, by any door. It then knows no agents, tasks and
+            tokens, keeps nothing beside the store, and only its key opens it.
         access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
         clock: What tells the time; the clock of the store, if that has one.
 

@@ -107,6 +107,22 @@ impl Found {
         Ok(self.record()?.metadata)
     }
 
+    /// The checkpoint that this one follows.
+    ///
+    /// # Errors
+    /// As [`Found::metadata`].
+    pub fn parent_id(&self) -> Result<Option<&str>> {
+        Ok(self.record()?.parent_id)
+    }
+
+    /// The checkpoint without the values and versions of its channels.
+    ///
+    /// # Errors
+    /// As [`Found::metadata`].
+    pub fn checkpoint(&self) -> Result<Typed<'_>> {
+        Ok(self.record()?.checkpoint)
+    }
+
     /// Reads what lies beside the record.
     pub(super) fn load(self, view: &dyn Reader, thread: &Namespace<'_>, trust: Trust) -> Result<Saved> {
         let keys = self.channel_keys()?;

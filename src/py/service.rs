@@ -11,11 +11,13 @@ use super::argument::{self, Argument};
 use super::clock;
 use super::error::{OrRaise, to_py};
 use super::store::PyStore;
+use crate::clock::Clock;
+use crate::engine::memory::{Memory, MemoryOptions};
 use crate::error::Error;
 use crate::open::open_beside;
 use crate::service::context::Context;
 use crate::service::{ServeOptions, Server, StdioOptions, default_capabilities};
-use crate::store::Store;
+use crate::store::{ReadOnly, Store};
 use crate::waiting::Waiting;
 
 /// Serve a store over HTTP, beside whatever else the process does.
@@ -35,6 +37,8 @@ use crate::waiting::Waiting;
 ///     capabilities: What agents may use over MCP: `kv` stands for the tools on keys, `pages` for pages. An agent's own
 ///         list narrows it.
 ///     rate_limit: Requests a second that are taken from each key or token, at least 1; None = any number.
+///     read_only: Whether nothing can be written through the server, by any door. It then knows no agents, tasks and
+///         tokens, keeps nothing beside the store, and only its key opens it.
 ///     access_log: Whether each request is told in a line on stderr, without keys, values and secrets.
 ///     clock: What tells the time; the clock of the store, if that has one.
 ///
@@ -50,7 +54,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, access_log=False, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, read_only=false, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, read_only=False, access_log=False, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -63,6 +67,7 @@ pub(crate) fn serve(
     pages_url: Option<Argument<'_, '_>>,
     capabilities: Option<Vec<String>>,
     rate_limit: Option<Argument<'_, '_>>,
+    read_only: bool,
     access_log: bool,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
@@ -84,7 +89,10 @@ pub(crate) fn serve(
     }
     options.rate_limit = rate_limit.map(per_second).transpose()?;
     py.detach(|| {
-        let registry = open_beside(&*store, "registry", options.clock.clone())?;
+        let (store, registry) = match read_only {
+            true => only_read(store, options.clock.clone())?,
+            false => (store.clone(), open_beside(&*store, "registry", options.clock.clone())?),
+        };
         Ok(PyServer { server: Server::start(store, registry.clone(), options)?, registry })
     })
     .or_raise()
@@ -128,6 +136,12 @@ pub(crate) fn serve_stdio(
         served
     })
     .or_raise()
+}
+
+/// The store without its writes, and a registry in which nobody is and nobody can be put.
+fn only_read(store: Arc<dyn Store>, clock: Clock) -> crate::error::Result<(Arc<dyn Store>, Arc<dyn Store>)> {
+    let nobody = Memory::with_options(MemoryOptions { clock, ..MemoryOptions::default() })?;
+    Ok((Arc::new(ReadOnly::new(store)), Arc::new(ReadOnly::new(Arc::new(nobody)))))
 }
 
 fn per_second(limit: Argument<'_, '_>) -> PyResult<NonZeroU32> {

@@ -9,7 +9,7 @@ use super::ops::{Address, INTEGRATIONS, Keys};
 use super::refusal::{Refusal, Result};
 use crate::error::Error;
 use crate::key::{Key, Namespace};
-use crate::store::{SnapshotId, SnapshotInfo};
+use crate::store::{SnapshotId, SnapshotInfo, merge_diff};
 use crate::value::Entry;
 
 /// What a change did to a key, from the base to the later snapshot.
@@ -34,6 +34,15 @@ impl Change {
     }
 }
 
+/// What a snapshot is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Another one.
+    Snapshot(SnapshotId),
+    /// What the store holds now.
+    Now,
+}
+
 /// A page of what differs: what happened to which key of which namespace.
 #[derive(Debug)]
 pub struct Changes {
@@ -41,6 +50,8 @@ pub struct Changes {
     pub items: Vec<(Change, String, String)>,
     /// How many there are in all.
     pub total: usize,
+    /// How many there are besides in namespaces of the integrations, which are not shown.
+    pub hidden: usize,
     /// Where the next page starts; `None` at the end.
     pub next: Option<String>,
 }
@@ -84,26 +95,32 @@ impl Keys {
         Ok(snapshot.get(&Namespace::new(address.namespace)?, &Key::new(address.key)?)?)
     }
 
-    /// A page of what differs in `later` from `base`.
+    /// A page of what differs in `later` from `base`, or from this moment.
     ///
     /// # Cost
-    /// That of the whole diff for each page.
+    /// That of the whole diff for each page: O(changes) between two snapshots, O(n) with this moment. The state goes on between
+    /// pages, and so does what differs from it.
     ///
     /// # Errors
     /// `NotFound` where the store retains one of them not, `Invalid` for a cursor that is none.
-    pub fn diff(&self, later: SnapshotId, base: SnapshotId, cursor: Option<&str>, limit: usize) -> Result<Changes> {
+    pub fn diff(&self, later: SnapshotId, base: Base, cursor: Option<&str>, limit: usize) -> Result<Changes> {
         let start = cursor.map_or(Ok(0), decode)?;
-        let diff = self.store().snapshot_by_id(later)?.diff(&*self.store().snapshot_by_id(base)?)?;
+        let later = self.store().snapshot_by_id(later)?;
+        let diff = match base {
+            Base::Snapshot(id) => later.diff(&*self.store().snapshot_by_id(id)?)?,
+            Base::Now => merge_diff(&*later, &*self.store().view()?)?,
+        };
         let kinds = [(Change::Added, diff.added), (Change::Removed, diff.removed), (Change::Changed, diff.changed)];
         let all = kinds
             .into_iter()
             .flat_map(|(change, pairs)| pairs.into_iter().map(move |(namespace, key)| (change, namespace, key)));
-        let mut items: Vec<_> = all.filter(|(_, namespace, _)| !namespace.starts_with(INTEGRATIONS)).collect();
+        let (mut items, hidden): (Vec<_>, Vec<_>) =
+            all.partition(|(_, namespace, _)| !namespace.starts_with(INTEGRATIONS));
         let total = items.len();
         items.drain(..start.min(total));
         items.truncate(limit);
         let end = start.min(total) + items.len();
-        Ok(Changes { items, total, next: (end < total).then(|| encode(end)) })
+        Ok(Changes { items, total, hidden: hidden.len(), next: (end < total).then(|| encode(end)) })
     }
 }
 

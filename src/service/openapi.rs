@@ -123,13 +123,16 @@ fn parameter(name: &str) -> Parameter {
     let (place, schema) = match name {
         "prefix" | "cursor" => (ParameterIn::Query, text()),
         "limit" => (ParameterIn::Query, integer(1, 1000)),
-        "offset" | "base" => (ParameterIn::Query, integer(0, i64::MAX)),
+        "offset" | "snapshot" => (ParameterIn::Query, integer(0, i64::MAX)),
+        "base" => (ParameterIn::Query, text().pattern(Some("^([0-9]+|now)$"))),
+        "namespace" | "key" | "thread" | "checkpoint" | "graph" => (ParameterIn::Query, text()),
         "keysOnly" => (ParameterIn::Query, ObjectBuilder::new().schema_type(Type::Boolean)),
         "If-Match" => (ParameterIn::Header, text().pattern(Some(r#"^(\*|"[0-9]+"(, "[0-9]+")*)$"#))),
         "If-None-Match" => (ParameterIn::Header, text().pattern(Some(r"^\*$"))),
         _ => (ParameterIn::Header, pattern("^[a-zA-Z0-9._/-]+$")),
     };
-    let required = if name == "base" { Required::True } else { Required::False };
+    let is_required = matches!(name, "base" | "namespace" | "key" | "thread" | "checkpoint");
+    let required = if is_required { Required::True } else { Required::False };
     let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
     parameter.schema(Some(Schema::from(schema))).build()
 }
@@ -217,7 +220,7 @@ fn schemas() -> Components {
             object([("operations", schema(list(of("Step")).min_items(Some(1)).max_items(Some(MAX_BATCH))))], &[]),
         )
         .schema("Batched", object([("entries", schema(list(schema(any())))), ("namespace", schema(text()))], &[]));
-    snapshot_schemas(page_schemas(registry_schemas(components))).build()
+    inspection_schemas(snapshot_schemas(page_schemas(registry_schemas(components)))).build()
 }
 
 fn registry_schemas(
@@ -339,12 +342,89 @@ fn snapshot_schemas(
                 [
                     ("changes", schema(list(schema(change)))),
                     ("total", number()),
+                    ("hidden", number()),
                     ("nextCursor", schema(nullable(Type::String))),
                 ],
                 &[],
             ),
         )
         .schema("Restored", object([("restored", number())], &[]))
+}
+
+fn inspection_schemas(
+    components: utoipa::openapi::schema::ComponentsBuilder,
+) -> utoipa::openapi::schema::ComponentsBuilder {
+    let number = || schema(integer(0, i64::MAX));
+    let optional = || schema(nullable(Type::String));
+    let page = |name, row| object([(name, schema(list(of(row)))), ("nextCursor", optional())], &[]);
+    let store = [
+        ("version", schema(text())),
+        ("engine", schema(text())),
+        ("readOnly", schema(flag())),
+        ("entries", number()),
+        ("sizeBytes", number()),
+        ("now", number()),
+    ];
+    let namespace =
+        [("namespace", schema(text())), ("entries", number()), ("sizeBytes", number()), ("revision", number())];
+    let rows = [
+        ("entries", schema(list(of("Row")))),
+        ("total", schema(nullable(Type::Integer))),
+        ("namespace", schema(text())),
+        ("nextCursor", optional()),
+    ];
+    let inspected = [("namespace", schema(text())), ("value", schema(any())), ("exact", schema(flag()))];
+    let inspected = inspected.into_iter().fold(row(), |row, (name, schema)| row.property(name, schema).required(name));
+    components
+        .schema("Store", object(store, &[]))
+        .schema("InspectedNamespace", object(namespace, &[]))
+        .schema("InspectedNamespaces", page("namespaces", "InspectedNamespace"))
+        .schema("Row", row().property("preview", schema(text())).required("preview"))
+        .schema("Rows", object(rows, &[]))
+        .schema("Inspected", inspected)
+        .schema("Thread", thread())
+        .schema("Threads", page("threads", "Thread"))
+        .schema("CheckpointRow", checkpoint())
+        .schema("Checkpoints", page("checkpoints", "CheckpointRow").property("threadId", schema(text())))
+        .schema(
+            "Checkpoint",
+            checkpoint()
+                .property("threadId", schema(text()))
+                .property("channels", schema(list(schema(any()))))
+                .property("writes", schema(list(schema(any())))),
+        )
+}
+
+/// An entry without its value.
+fn row() -> ObjectBuilder {
+    let number = || schema(integer(0, i64::MAX));
+    let members = [
+        ("key", schema(text())),
+        ("valueType", schema(text().enum_values(Some(["json", "string", "integer", "bytes"])))),
+        ("revision", number()),
+        ("sizeBytes", number()),
+        ("expiresAt", schema(nullable(Type::Integer))),
+        ("createdAt", number()),
+        ("updatedAt", number()),
+    ];
+    object(members, &[])
+}
+
+fn thread() -> ObjectBuilder {
+    let number = || schema(integer(0, i64::MAX));
+    let latest = schema(nullable(Type::String));
+    object([("threadId", schema(text())), ("latest", latest), ("putAt", number()), ("checkpoints", number())], &[])
+}
+
+fn checkpoint() -> ObjectBuilder {
+    let members = [
+        ("checkpointId", schema(text())),
+        ("graph", schema(text())),
+        ("parentId", schema(nullable(Type::String))),
+        ("metadata", schema(any())),
+        ("checkpoint", schema(any())),
+    ];
+    object(members, &[])
 }
 
 fn entry() -> ObjectBuilder {

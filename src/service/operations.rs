@@ -53,6 +53,7 @@ pub(super) fn all() -> Vec<Described> {
     all.extend(registry());
     all.extend(pages());
     all.extend(snapshots());
+    all.extend(inspection());
     all
 }
 
@@ -219,5 +220,59 @@ fn snapshots() -> [Described; 5] {
             refusals: &[404],
             ..described(Method::POST, "/api/snapshots/{id}/restore", "restore", "Goes back to a snapshot", "Restored")
         },
+    ]
+}
+
+/// What the inspector reads: names of any characters, in the query.
+fn inspection() -> [Described; 7] {
+    let read = |path, id, summary, answer, takes: &[&'static str]| Described {
+        takes: [&["X-Agent-ID"], takes].concat(),
+        ..described(Method::GET, path, id, summary, answer)
+    };
+    let found = |described| Described { refusals: &[404], ..described };
+    [
+        read("/api/inspect", "inspectStore", "Tells what the store is and how much it holds", "Store", &[]),
+        read(
+            "/api/inspect/namespaces",
+            "inspectNamespaces",
+            "Lists namespaces of any name, with what they hold",
+            "InspectedNamespaces",
+            &["prefix", "limit", "cursor"],
+        ),
+        read(
+            "/api/inspect/entries",
+            "inspectEntries",
+            "Lists keys of any name, with the beginning of their values",
+            "Rows",
+            &["namespace", "prefix", "limit", "cursor"],
+        ),
+        found(read(
+            "/api/inspect/entry",
+            "inspectEntry",
+            "Shows an entry of any name, now or in a snapshot",
+            "Inspected",
+            &["namespace", "key", "snapshot"],
+        )),
+        read(
+            "/api/inspect/threads",
+            "inspectThreads",
+            "Lists LangGraph's threads",
+            "Threads",
+            &["prefix", "limit", "cursor"],
+        ),
+        read(
+            "/api/inspect/checkpoints",
+            "inspectCheckpoints",
+            "Lists a thread's checkpoints, newest first",
+            "Checkpoints",
+            &["thread", "limit", "cursor"],
+        ),
+        found(read(
+            "/api/inspect/checkpoint",
+            "inspectCheckpoint",
+            "Shows a checkpoint's state and writes",
+            "Checkpoint",
+            &["thread", "graph", "checkpoint"],
+        )),
     ]
 }

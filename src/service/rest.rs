@@ -29,7 +29,7 @@ use super::refusal::{Reason, Refusal, Result};
 use super::route::{Collection, History, ListQuery, Publishing, Route, Verb, decode};
 use super::session::Session;
 use super::snapshots::history;
-use super::watch;
+use super::{inspection, inspector, watch};
 use crate::error::Error;
 use crate::key::{Namespace, Prefix};
 use crate::msgpack::write_json_string;
@@ -99,11 +99,15 @@ pub(super) fn closing(mut response: Answer) -> Answer {
 /// What needs no credentials.
 async fn open_to_all(app: &Arc<App>, parts: &Parts) -> Result<Option<Answer>> {
     let path = parts.uri.path();
-    if !matches!(path, "/healthz" | "/readyz" | "/openapi.json" | "/docs") {
+    let page = inspector::file(path);
+    if page.is_none() && !matches!(path, "/healthz" | "/readyz" | "/openapi.json" | "/docs") {
         return Ok(None);
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return Err(Reason::Method("GET, HEAD").into());
+    }
+    if page.is_some() {
+        return Ok(page);
     }
     match path {
         "/openapi.json" => return Ok(Some(fixed("application/json", &DOCUMENT))),
@@ -180,7 +184,9 @@ impl Ready {
             Route::Entry(named, key, _) => (Some(named.as_deref()), Some(key)),
             Route::Entries(named, _) => (Some(named.as_deref()), None),
             Route::History(History::Entry(_, named, key)) => (Some(Some(&**named)), Some(key)),
-            Route::Namespaces | Route::Registry(..) | Route::Pages(_) | Route::History(_) => (None, None),
+            Route::Namespaces | Route::Registry(..) | Route::Pages(_) | Route::History(_) | Route::Inspect(_) => {
+                (None, None)
+            }
         };
         let key = key.map_or(Ok(String::new()), |key| checked("key", key))?;
         let namespace = match named {
@@ -201,7 +207,7 @@ impl Ready {
             | Route::Pages(Publishing::List) => self.caller.check_read(),
             Route::Pages(_) => self.caller.check_publish(),
             Route::Entry(..) | Route::Entries(_, Collection::Batch) => self.caller.check_write(&self.namespace),
-            Route::Registry(..) | Route::History(_) => self.caller.check_admin(),
+            Route::Registry(..) | Route::History(_) | Route::Inspect(_) => self.caller.check_admin(),
         }
     }
 
@@ -210,7 +216,7 @@ impl Ready {
         match self.route {
             Route::Entry(_, _, Verb::Get) => app.keys.store().capabilities().reads_wait,
             // A list may be long, and a page's password is hashed at length: neither holds up the others.
-            Route::Entries(_, Collection::List) | Route::History(_) | Route::Pages(_) => true,
+            Route::Entries(_, Collection::List) | Route::History(_) | Route::Inspect(_) | Route::Pages(_) => true,
             _ => app.waits() || app.registry.waits(),
         }
     }
@@ -237,6 +243,7 @@ impl Ready {
             Route::Namespaces => self.namespaces(app, parts, query),
             Route::History(wanted) => history(&app.keys, wanted, self.address(), query),
             Route::Pages(wanted) => pages(app, &self.caller, wanted, query, body),
+            Route::Inspect(wanted) => inspection::inspect(&app.keys, *wanted, query),
             Route::Registry(table, id, change) => registry(app, *table, id.as_deref(), *change, query, body),
         };
         answer.map_err(|refusal| self.told(refusal))

@@ -24,6 +24,20 @@ pub(super) enum Route {
     Pages(Publishing),
     /// The snapshots.
     History(History),
+    /// What is looked into.
+    Inspect(Inspect),
+}
+
+/// What of a store is looked into; its names stand in the query, where any characters may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inspect {
+    Store,
+    Namespaces,
+    Entries,
+    Entry,
+    Threads,
+    Checkpoints,
+    Checkpoint,
 }
 
 /// What is wanted of the pages. Ids stand as they came.
@@ -95,6 +109,7 @@ impl Route {
             ["api", "namespaces"] => Err(Reason::Method("GET, HEAD").into()),
             ["api", "snapshots", ref rest @ ..] => History::of(rest, method).map(Self::History),
             ["api", "pages", ref rest @ ..] => Publishing::of(rest, method).map(Self::Pages),
+            ["api", "inspect", ref rest @ ..] => Inspect::of(rest, method).map(Self::Inspect),
             ["api", table, ref id @ ..] => Self::registry(table, id, method),
             _ => Err(Reason::NoRoute.into()),
         }
@@ -114,6 +129,7 @@ impl Route {
             Self::Registry(..) => "registry",
             Self::Pages(_) => "pages",
             Self::History(_) => "snapshots",
+            Self::Inspect(_) => "inspect",
         }
     }
 
@@ -197,6 +213,22 @@ impl History {
             [_, "diff"] => Err(Reason::Method("GET, HEAD").into()),
             _ => Err(Reason::NoRoute.into()),
         }
+    }
+}
+
+impl Inspect {
+    fn of(rest: &[&str], method: &Method) -> Result<Self> {
+        let wanted = match rest {
+            [] => Self::Store,
+            ["namespaces"] => Self::Namespaces,
+            ["entries"] => Self::Entries,
+            ["entry"] => Self::Entry,
+            ["threads"] => Self::Threads,
+            ["checkpoints"] => Self::Checkpoints,
+            ["checkpoint"] => Self::Checkpoint,
+            _ => return Err(Reason::NoRoute.into()),
+        };
+        if is_read(method) { Ok(wanted) } else { Err(Reason::Method("GET, HEAD").into()) }
     }
 }
 

@@ -5,6 +5,7 @@
 use axum::http::StatusCode;
 
 use super::answer::{Answer, document, entry_answer};
+use super::history::Base;
 use super::json::Document;
 use super::ops::{Address, Keys, missing};
 use super::refusal::{Refusal, Result};
@@ -35,21 +36,23 @@ pub(super) fn history(keys: &Keys, wanted: &History, address: Address<'_>, query
 
 fn diff(keys: &Keys, later: SnapshotId, query: &str) -> Result<Answer> {
     let base = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "base");
-    let base =
-        base.ok_or_else(|| Refusal::invalid("the query's base is missing: the id of the snapshot to start from"))?;
+    let base = base
+        .ok_or_else(|| Refusal::invalid("the query's base is missing: the id of the snapshot to start from, or now"))?;
+    let base = if base.1 == "now" { Base::Now } else { Base::Snapshot(number(&base.1)?) };
     let page = ListQuery::read(query)?.query;
-    let changes = keys.diff(later, number(&base.1)?, page.cursor.as_deref(), page.limit)?;
+    let changes = keys.diff(later, base, page.cursor.as_deref(), page.limit)?;
     let shown = Document::object()
         .list("changes", changes.items, |out, (change, namespace, key)| {
             let change = Document::object().text("change", change.name()).text("namespace", &namespace);
             out.extend(change.text("key", &key).finish());
         })
         .number("total", changes.total as u64)
+        .number("hidden", changes.hidden as u64)
         .optional_text("nextCursor", changes.next.as_deref());
     Ok(document(StatusCode::OK, shown))
 }
 
-fn number(id: &str) -> Result<SnapshotId> {
+pub(super) fn number(id: &str) -> Result<SnapshotId> {
     let is_number = id.bytes().all(|byte| byte.is_ascii_digit());
     let id = id.parse().ok().filter(|_| is_number);
     id.ok_or_else(|| Refusal::invalid("a snapshot's id is a whole number"))

@@ -8,6 +8,7 @@ mod capabilities;
 mod ext;
 mod only;
 mod range;
+mod read_only;
 mod snapshot;
 
 use std::any::Any;
@@ -19,6 +20,7 @@ pub use capabilities::Capabilities;
 pub use ext::StoreExt;
 pub use only::Only;
 pub use range::{Order, Range};
+pub use read_only::ReadOnly;
 pub use snapshot::{Diff, Snapshot, SnapshotId, SnapshotInfo, merge_diff};
 pub(crate) use snapshot::{EntryPages, NamespacePages};
 

@@ -25,8 +25,8 @@ pub(crate) struct Service {
     pub(crate) server: Server,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
-    registry: Arc<dyn Store>,
-    _folder: Option<tempfile::TempDir>,
+    pub(crate) registry: Arc<dyn Store>,
+    pub(crate) _folder: Option<tempfile::TempDir>,
 }
 
 impl Service {

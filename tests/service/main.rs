@@ -12,6 +12,7 @@ mod batches;
 mod conditions;
 mod given;
 mod history;
+mod inspection;
 mod lists;
 mod load;
 mod metrics;

@@ -1,7 +1,8 @@
 """The command `swarmstate`: a store on the command line.
 
-Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_mcp` or `_administration`, and
-here everything becomes an exit status and one line on stderr. What happens to state is the store's.
+Arguments are read in `_arguments`, each command is a function in `_actions`, `_serve`, `_inspect`, `_mcp` or
+`_administration`, and here everything becomes an exit status and one line on stderr. What happens to state is the
+store's.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import swarmstate
-from swarmstate._command import _actions, _administration, _arguments, _mcp, _names, _serve
+from swarmstate._command import _actions, _administration, _arguments, _inspect, _mcp, _names, _serve
 from swarmstate.exceptions import ConflictError, NotFoundError, UnavailableError
 
 Opener = Callable[[str], swarmstate.Store]
@@ -65,6 +66,8 @@ def _run(arguments: argparse.Namespace, opener: Opener) -> int:
 def _act(arguments: argparse.Namespace, opener: Opener) -> None:
     if arguments.command == "serve":
         _serve.serve(opener, arguments)
+    elif arguments.command == "inspect":
+        _inspect.inspect(opener, arguments)
     elif arguments.command == "mcp":
         _mcp.serve(opener, arguments)
     elif arguments.command in _administration.TABLES:

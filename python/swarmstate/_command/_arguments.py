@@ -174,6 +174,12 @@ def _serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate-limit", type=_count, metavar="N", help="requests a second of each key or token")
 
 
+def _inspect(command: argparse.ArgumentParser) -> None:
+    command.add_argument("store", metavar="STORE", help="URL or path")
+    command.add_argument("--port", type=_count, default=0, help="the port; a free one without it")
+    command.add_argument("--no-browser", action="store_true", help="print the URL alone, and open nothing")
+
+
 def _mcp(command: argparse.ArgumentParser) -> None:
     _service_store(command)
     command.add_argument("--agent", metavar="ID", help="the agent that calls")
@@ -244,6 +250,7 @@ def _table(
 
 _SERVICE_COMMANDS = [
     ("serve", "serve a store over HTTP", _serve),
+    ("inspect", "show in the browser what a store holds, and change nothing", _inspect),
     ("mcp", "serve a store to one MCP client over stdin and stdout", _mcp),
     ("agents", "list, add or remove the agents that a service knows", _agents),
     ("tasks", "list, add or remove the tasks that a service knows", _tasks),

@@ -148,7 +148,7 @@ def _make(path: Path, key: str) -> bool:
 
 def _greet(store: Store, server: swarmstate.Server, url: str, key: str) -> None:
     print(f"swarmstate {swarmstate.__version__} listens on {url}")
-    print(f"the store: {_place(store)}")
+    print(f"the store: {place(store)}")
     print(f"pages for browsers: {server.pages_url}")
     if path := key_file(store):
         print(f"the operator's key: {path if key.startswith(('ssk_', '$(')) else 'as given'}")
@@ -156,7 +156,15 @@ def _greet(store: Store, server: swarmstate.Server, url: str, key: str) -> None:
     print(f'  curl -X POST -H "Authorization: Bearer {key}" {url}/api/kv/_/demo/visits/incr', flush=True)
 
 
-def _place(store: Store) -> str:
+def place(store: Store) -> str:
+    """Where a store is, without what opens it.
+
+    Args:
+        store: A store of any engine.
+
+    Returns:
+        Its file, its server's address, or that it is in memory.
+    """
     if isinstance(store, swarmstate.SqliteStore):
         return str(store.path)
     return store.address if isinstance(store, swarmstate.RedisStore) else "in memory, gone with this process"
