@@ -13,6 +13,9 @@ use crate::msgpack::{self, Item, Malformed, Reader, write_json_string};
 /// Levels that are shown, those inside extensions included.
 const DEEPEST: usize = 96;
 
+/// The bytes of a key that is no text.
+const KEY_BYTES: usize = 256;
+
 /// The bytes of a bin that are shown.
 const SHOWN_BYTES: usize = 24;
 
@@ -71,7 +74,7 @@ impl Writer {
         let item = reader.item()?;
         let end = reader.offset();
         match item {
-            Item::Array(_) | Item::Map(_) if depth >= DEEPEST => {
+            Item::Array(_) | Item::Map(_) | Item::Ext(..) if depth >= DEEPEST => {
                 self.out.extend(Document::object().flag("$deep", true).finish());
                 return msgpack::skip(bytes, from);
             }
@@ -148,8 +151,12 @@ impl Writer {
             }
             return Ok(reader.offset());
         }
-        let mut writer = Self { out: Vec::new(), limit: self.limit };
-        let end = writer.value(bytes, from, depth)?;
+        let mut writer = Self { out: Vec::new(), limit: KEY_BYTES };
+        // A key that fills its own room stops early, and what follows it is still wanted.
+        let end = msgpack::skip(bytes, from)?;
+        writer.value(bytes, from, depth)?;
+        // Each level of keys within keys escapes the quotes of the one inside it, so a text that is not cut would double.
+        writer.out.truncate(KEY_BYTES);
         write_json_string(&mut self.out, &format!("$key:{}", String::from_utf8_lossy(&writer.out)));
         Ok(end)
     }
@@ -256,5 +263,8 @@ mod tests {
         assert!(shown(&[0xdd, 0xff, 0xff, 0xff, 0xff], 100).contains("$malformed"));
         assert!(shown(&[0x91; 200], 1000).contains("$malformed"));
         assert!(shown(&nested, 1 << 20).contains("$deep"));
+        // Maps whose keys are maps.
+        let keys: Vec<u8> = [0x81; 90].into_iter().chain([0xc0; 91]).collect();
+        assert!(shown(&keys, 1 << 20).len() < 2048);
     }
 }
