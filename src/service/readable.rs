@@ -1,8 +1,8 @@
 //! Any msgpack as JSON for a person to read: what JSON cannot hold is told, never lost in silence, and nothing is executed.
 //!
 //! Members that begin with `$` are this file's own, and a `$` in front of a stored one is doubled: `{"$bytes": n}` for bytes,
-//! `{"$type": "module.Name", "$fields": …}` for an object of LangGraph's serializer, `$more` for what a limit cut off. The work
-//! and the text are bounded by the limit, not by the value.
+//! `{"$type": "module.Name", "$fields": …}` for an object of LangGraph's serializer, `$more` for what a limit cut off. The text
+//! is bounded by the limit, whatever the value is.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -145,6 +145,7 @@ impl Writer {
         if let Item::Str(text) = reader.item()?
             && let Ok(text) = std::str::from_utf8(text)
         {
+            let text = &text[..text.floor_char_boundary(self.limit)];
             match text.strip_prefix('$') {
                 Some(rest) => write_json_string(&mut self.out, &format!("$${rest}")),
                 None => write_json_string(&mut self.out, text),
