@@ -54,7 +54,7 @@ pub(super) async fn measure(State(app): State<Arc<App>>, mut request: Request<Bo
 async fn answered(app: &App, operation: &str, request: Request<Body>, next: Next) -> Answer {
     let method = request.method().clone();
     let turn = match operation {
-        "list" | "snapshots" if method == Method::GET || method == Method::HEAD => match app.turn().await {
+        "inspect" | "list" | "snapshots" if method == Method::GET || method == Method::HEAD => match app.turn().await {
             Ok(turn) => Some(turn),
             Err(busy) => return finished(Err(busy)),
         },

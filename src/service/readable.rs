@@ -1,8 +1,8 @@
 //! Any msgpack as JSON for a person to read: what JSON cannot hold is told, never lost in silence, and nothing is executed.
 //!
 //! Members that begin with `$` are this file's own, and a `$` in front of a stored one is doubled: `{"$bytes": n}` for bytes,
-//! `{"$type": "module.Name", "$fields": …}` for an object of LangGraph's serializer, `$more` for what a limit cut off. The work
-//! and the text are bounded by the limit, not by the value.
+//! `{"$type": "module.Name", "$fields": …}` for an object of LangGraph's serializer, `$more` for what a limit cut off. The text
+//! is bounded by the limit, whatever the value is.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -12,6 +12,9 @@ use crate::msgpack::{self, Item, Malformed, Reader, write_json_string};
 
 /// Levels that are shown, those inside extensions included.
 const DEEPEST: usize = 96;
+
+/// The bytes of a key that is no text.
+const KEY_BYTES: usize = 256;
 
 /// The bytes of a bin that are shown.
 const SHOWN_BYTES: usize = 24;
@@ -71,7 +74,7 @@ impl Writer {
         let item = reader.item()?;
         let end = reader.offset();
         match item {
-            Item::Array(_) | Item::Map(_) if depth >= DEEPEST => {
+            Item::Array(_) | Item::Map(_) | Item::Ext(..) if depth >= DEEPEST => {
                 self.out.extend(Document::object().flag("$deep", true).finish());
                 return msgpack::skip(bytes, from);
             }
@@ -142,14 +145,19 @@ impl Writer {
         if let Item::Str(text) = reader.item()?
             && let Ok(text) = std::str::from_utf8(text)
         {
+            let text = &text[..text.floor_char_boundary(self.limit)];
             match text.strip_prefix('$') {
                 Some(rest) => write_json_string(&mut self.out, &format!("$${rest}")),
                 None => write_json_string(&mut self.out, text),
             }
             return Ok(reader.offset());
         }
-        let mut writer = Self { out: Vec::new(), limit: self.limit };
-        let end = writer.value(bytes, from, depth)?;
+        let mut writer = Self { out: Vec::new(), limit: KEY_BYTES };
+        // A key that fills its own room stops early, and what follows it is still wanted.
+        let end = msgpack::skip(bytes, from)?;
+        writer.value(bytes, from, depth)?;
+        // Each level of keys within keys escapes the quotes of the one inside it, so a text that is not cut would double.
+        writer.out.truncate(KEY_BYTES);
         write_json_string(&mut self.out, &format!("$key:{}", String::from_utf8_lossy(&writer.out)));
         Ok(end)
     }
@@ -256,5 +264,8 @@ mod tests {
         assert!(shown(&[0xdd, 0xff, 0xff, 0xff, 0xff], 100).contains("$malformed"));
         assert!(shown(&[0x91; 200], 1000).contains("$malformed"));
         assert!(shown(&nested, 1 << 20).contains("$deep"));
+        // Maps whose keys are maps.
+        let keys: Vec<u8> = [0x81; 90].into_iter().chain([0xc0; 91]).collect();
+        assert!(shown(&keys, 1 << 20).len() < 2048);
     }
 }
