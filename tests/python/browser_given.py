@@ -1,11 +1,10 @@
 """What the tests in a browser start from: Debian's Chromium without a window, a service, and pages on it."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+from browser import installed
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 import swarmstate as ss
@@ -16,11 +15,8 @@ PATIENCE_MS = 30_000
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A browser of the test's own."""
-    program = shutil.which("chromium")
-    assert program, "chromium is missing; install it first: apt-get install chromium"
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=arguments)
+        browser = await playwright.chromium.launch(**installed())
         try:
             yield browser
         finally:
