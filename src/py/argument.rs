@@ -86,6 +86,21 @@ fn is_iterable(object: Argument<'_, '_>) -> bool {
     object.get_type().hasattr("__iter__").unwrap_or(true) || object.get_type().hasattr("__getitem__").unwrap_or(true)
 }
 
+/// Several str, in any iterable that is none itself.
+pub(super) fn texts(name: &str, object: Argument<'_, '_>) -> PyResult<Vec<String>> {
+    const SHAPE: &str = "str";
+    let wrong = |object: Argument<'_, '_>| wrong_type(name, "an iterable of str", object);
+    if object.is_instance_of::<PyString>() {
+        return Err(wrong(object));
+    }
+    let text = |item: PyResult<Bound<'_, PyAny>>| {
+        let item = item?;
+        let text = item.cast::<PyString>().map_err(|_| wrong(&item))?;
+        text.to_str().map(str::to_owned)
+    };
+    iterator(name, SHAPE, object)?.map(text).collect()
+}
+
 /// Something to call.
 pub(super) fn callable<'a, 'py>(name: &str, object: Argument<'a, 'py>) -> PyResult<Argument<'a, 'py>> {
     if object.is_callable() { Ok(object) } else { Err(wrong_type(name, "callable", object)) }

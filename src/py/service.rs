@@ -1,5 +1,6 @@
 //! `serve`, `Server` and the keys of contexts: the service beside whatever else the process does.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ use crate::waiting::Waiting;
 ///     ...     server.url.startswith("http://127.0.0.1:")
 ///     True
 #[pyfunction]
-#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=Some(0), pages_url=None, capabilities=None, rate_limit=None, read_only=false, access_log=false, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, read_only=False, access_log=False, clock=None)")]
+#[pyo3(signature = (store, *, host=None, port=None, api_key=None, public_url=None, pages_port=PagesPort::Any, pages_url=None, capabilities=None, rate_limit=None, read_only=None, access_log=None, clock=None), text_signature = "(store, *, host='127.0.0.1', port=0, api_key=None, public_url=None, pages_port=0, pages_url=None, capabilities=('kv', 'pages'), rate_limit=None, read_only=False, access_log=False, clock=None)")]
 #[allow(clippy::too_many_arguments, reason = "one for each keyword")]
 pub(crate) fn serve(
     py: Python<'_>,
@@ -63,29 +64,30 @@ pub(crate) fn serve(
     port: Option<Argument<'_, '_>>,
     api_key: Option<Argument<'_, '_>>,
     public_url: Option<Argument<'_, '_>>,
-    pages_port: Option<u16>,
+    pages_port: PagesPort<'_>,
     pages_url: Option<Argument<'_, '_>>,
-    capabilities: Option<Vec<String>>,
+    capabilities: Option<Argument<'_, '_>>,
     rate_limit: Option<Argument<'_, '_>>,
-    read_only: bool,
-    access_log: bool,
+    read_only: Option<Argument<'_, '_>>,
+    access_log: Option<Argument<'_, '_>>,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<PyServer> {
     let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
+    let flag = |name, given: Option<Argument<'_, '_>>| given.map_or(Ok(false), |given| argument::flag(name, given));
+    let (read_only, access_log) = (flag("read_only", read_only)?, flag("access_log", access_log)?);
     let mut options = ServeOptions { access_log, clock: clock::given(clock)?, ..ServeOptions::default() };
     if let Some(host) = host {
         options.host = address(argument::text("host", host)?)?;
     }
     if let Some(port) = port {
-        options.port = u16::try_from(argument::count("port", port)?)
-            .map_err(|_| to_py(Error::invalid(format!("a port is at most 65535, but this one is {port}"))))?;
+        options.port = port_number("port", port)?;
     }
     options.api_key = api_key.map(|key| argument::text("api_key", key)).transpose()?.map(str::to_owned);
     options.public_url = public_url.map(|url| argument::text("public_url", url)).transpose()?.map(str::to_owned);
-    options.pages_port = pages_port;
+    options.pages_port = pages_port.number()?;
     options.pages_url = pages_url.map(|url| argument::text("pages_url", url)).transpose()?.map(str::to_owned);
     if let Some(capabilities) = capabilities {
-        options.capabilities = capabilities;
+        options.capabilities = argument::texts("capabilities", capabilities)?;
     }
     options.rate_limit = rate_limit.map(per_second).transpose()?;
     py.detach(|| {
@@ -119,14 +121,17 @@ pub(crate) fn serve_stdio(
     store: Argument<'_, '_>,
     agent: Option<Argument<'_, '_>>,
     task: Option<Argument<'_, '_>>,
-    capabilities: Option<Vec<String>>,
+    capabilities: Option<Argument<'_, '_>>,
     clock: Option<Argument<'_, '_>>,
 ) -> PyResult<()> {
     let store = argument::instance::<PyStore>("store", store)?.get().engine().with_waiting(Waiting::plainly());
     let options = StdioOptions {
         agent: agent.map(|agent| argument::text("agent", agent)).transpose()?.map(str::to_owned),
         task: task.map(|task| argument::text("task", task)).transpose()?.map(str::to_owned),
-        capabilities: capabilities.unwrap_or_else(default_capabilities),
+        capabilities: match capabilities {
+            Some(capabilities) => argument::texts("capabilities", capabilities)?,
+            None => default_capabilities(),
+        },
         clock: clock::given(clock)?,
     };
     py.detach(|| {
@@ -142,6 +147,36 @@ pub(crate) fn serve_stdio(
 fn only_read(store: Arc<dyn Store>, clock: Clock) -> crate::error::Result<(Arc<dyn Store>, Arc<dyn Store>)> {
     let nobody = Memory::with_options(MemoryOptions { clock, ..MemoryOptions::default() })?;
     Ok((Arc::new(ReadOnly::new(store)), Arc::new(ReadOnly::new(Arc::new(nobody)))))
+}
+
+/// Where pages are served, which None has a meaning for too: nowhere.
+pub(crate) enum PagesPort<'py> {
+    /// A free port.
+    Any,
+    Given(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for PagesPort<'py> {
+    type Error = Infallible;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self::Given(object.to_owned()))
+    }
+}
+
+impl PagesPort<'_> {
+    fn number(&self) -> PyResult<Option<u16>> {
+        match self {
+            Self::Any => Ok(Some(0)),
+            Self::Given(none) if none.is_none() => Ok(None),
+            Self::Given(port) => port_number("pages_port", port).map(Some),
+        }
+    }
+}
+
+fn port_number(name: &str, port: Argument<'_, '_>) -> PyResult<u16> {
+    let wrong = |_| to_py(Error::invalid(format!("{name} must be at most 65535, but is {port}")));
+    u16::try_from(argument::count(name, port)?).map_err(wrong)
 }
 
 fn per_second(limit: Argument<'_, '_>) -> PyResult<NonZeroU32> {

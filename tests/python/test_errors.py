@@ -26,6 +26,11 @@ NAMES = ["namespace", "key", "prefix", "after", "source", "target"]
 # the codec's to judge, and its message begins with the path.
 WRONG = {
     **{name: [b"bytes", 7, ["list"]] for name in [*NAMES, "url", "backend", "codec", "durability"]},
+    **{name: [b"bytes", 7] for name in ["host", "api_key", "public_url", "pages_url"]},
+    **{name: ["1", 1.0] for name in ["port", "pages_port", "rate_limit"]},
+    **{name: [1, "yes"] for name in ["read_only", "access_log"]},
+    "store": ["memory:", 7],
+    "capabilities": ["kv", 7, ["kv", 7]],
     **{name: ["1", 1.0, b"1"] for name in ["by", "if_revision", "revision", "limit", "max_history", "id"]},
     **{name: ["1", True, [1]] for name in ["ttl", "seconds", "timeout"]},
     **{name: [1, "yes"] for name in ["reverse", "create"]},
@@ -52,6 +57,20 @@ KEY = {"namespace": "n", "key": "k"}
 # A call of every function and method that takes arguments, with each of its arguments.
 CALLS = {
     "open": {"url": "memory:"},
+    "serve": {
+        "store": ss.Store(),
+        "host": "127.0.0.1",
+        "port": 0,
+        "api_key": "a key of some length",
+        "public_url": "http://localhost",
+        "pages_port": 0,
+        "pages_url": "http://localhost",
+        "capabilities": ["kv"],
+        "rate_limit": 1,
+        "read_only": False,
+        "access_log": False,
+        "clock": ss.Clock(),
+    },
     "copy": {"source": ss.Store().snapshot(), "target": ss.Store(), "progress": None},
     "export": {"source": ss.Store(), "file": io.BytesIO(), "format": "jsonl", "progress": None},
     "import_": {"file": io.BytesIO(), "target": ss.Store(), "progress": None},
