@@ -1,7 +1,8 @@
 //! The service: one store opened to agents in any language, over REST and MCP.
 //!
 //! [`ops`] holds each operation once, [`auth`] who calls and what a caller may do, [`context`] which namespace a call means; the
-//! doors decode, call and encode. [`pages`] are HTML that agents wrote, on a listener of their own. [`Server`] runs all of it beside whatever else the process does.
+//! doors decode, call and encode. [`pages`] are HTML that agents wrote, on a listener of their own. [`Server`] runs all of it
+//! beside whatever else the process does.
 
 mod administration;
 mod answer;
