@@ -121,7 +121,16 @@ def test_the_service_runs_on_a_redis_server(serve):
         assert store.namespaces() == ["n"]
 
 
-@pytest.mark.parametrize("store", ["nothing://x", "sqlite:state.db", "redis://127.0.0.1:1:2", "memory:?colour=red"])
+WRONG_URLS = [
+    "nothing://x",
+    "sqlite:state.db",
+    "redis://127.0.0.1:1:2",
+    "memory:?colour=red",
+    "no/such/folder/state.db",
+]
+
+
+@pytest.mark.parametrize("store", WRONG_URLS)
 def test_a_url_that_is_wrong_is_one_line_and_status_2(store, tmp_path):
     ended = run(tmp_path, "serve", "--store", store)
 

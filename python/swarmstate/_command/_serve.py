@@ -15,7 +15,7 @@ from pathlib import Path
 import swarmstate
 from swarmstate import Store
 from swarmstate._command import _names
-from swarmstate.exceptions import InvalidError
+from swarmstate.exceptions import InvalidError, NotFoundError
 
 # How many snapshots a served store keeps, unless its URL says otherwise.
 _MAX_HISTORY = 100
@@ -38,7 +38,7 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     _allow_open_files()
     try:
-        with opener(_url(arguments.store)) as store:
+        with _opened(opener, arguments.store) as store:
             key, shown = _key(store, arguments.api_key)
             with swarmstate.serve(
                 store,
@@ -58,6 +58,14 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
                 _let_signals_end_it()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _opened(opener: Callable[[str], Store], store: str) -> Store:
+    try:
+        return opener(_url(store))
+    except NotFoundError as error:
+        # Where no store can be made, the URL is a wrong one.
+        raise InvalidError(str(error)) from None
 
 
 def _pages_port(arguments: argparse.Namespace) -> int:
