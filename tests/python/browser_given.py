@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 from browser import installed
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 import swarmstate as ss
 
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ import swarmstate as ss
 from swarmstate.integrations.langgraph import SwarmStateSaver
 
 PATIENCE_SECONDS = 60
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
@@ -45,7 +46,7 @@ class Inspector:
         self.page.evaluate("hash => { location.hash = hash }", f"#/{path}")
 
     def sees(self, text: str | re.Pattern[str], selector: str = "body") -> None:
-        expect(self.page.locator(selector).first).to_contain_text(text, timeout=PATIENCE_SECONDS * 1000)
+        expect(self.page.locator(selector).first).to_contain_text(text)
 
     def keys(self) -> list[str]:
         return self.page.locator("[aria-label=Keys] .key").all_inner_texts()
@@ -343,7 +344,7 @@ def test_inspect_shows_a_file_in_one_click_and_nothing_can_be_written(started, c
         expect(page.locator("[aria-label=Keys]")).to_contain_text("seen")
         expect(page.locator(".bar")).to_contain_text("read-only")
         page.keyboard.press("2")
-        expect(page.locator(".list")).to_contain_text(f"Snapshot {taken}")
+        expect(page.locator("[aria-label=Snapshots]")).to_contain_text(f"Snapshot {taken}")
         assert page.get_by_text("Take snapshot").count() == 0
         assert page.locator("nav").inner_text().split() == ["Keys", "Snapshots", "Threads"]
     with httpx.Client(base_url=origin, headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
