@@ -137,6 +137,13 @@ def test_a_url_that_is_wrong_is_one_line_and_status_2(store, tmp_path):
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
 
 
+@pytest.mark.parametrize("command", [["serve"], ["mcp"], ["agents", "list"]])
+def test_a_store_that_cannot_be_made_is_one_line_and_status_2(command, tmp_path):
+    ended = run(tmp_path, *command, "--store", "no/such/folder/state.db")
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
+
+
 def test_a_port_in_use_is_one_line_and_status_2(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ended = run(tmp_path, "serve", "--port", str(listener.getsockname()[1]))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import swarmstate
 from swarmstate._command import _actions, _administration, _arguments, _inspect, _mcp, _names, _serve
-from swarmstate.exceptions import ConflictError, NotFoundError, UnavailableError
+from swarmstate.exceptions import ConflictError, InvalidError, NotFoundError, UnavailableError
 
 Opener = Callable[[str], swarmstate.Store]
 
@@ -65,16 +65,28 @@ def _run(arguments: argparse.Namespace, opener: Opener) -> int:
 
 def _act(arguments: argparse.Namespace, opener: Opener) -> None:
     if arguments.command == "serve":
-        _serve.serve(opener, arguments)
+        _serve.serve(_making(opener), arguments)
     elif arguments.command == "inspect":
         _inspect.inspect(opener, arguments)
     elif arguments.command == "mcp":
-        _mcp.serve(opener, arguments)
+        _mcp.serve(_making(opener), arguments)
     elif arguments.command in _administration.TABLES:
-        _administration.administer(opener, arguments)
+        _administration.administer(_making(opener), arguments)
     else:
         with opener(_names.url(arguments.store, create=_actions.creates(arguments))) as store:
             _actions.ACTIONS[arguments.command](store, arguments)
+
+
+def _making(opener: Opener) -> Opener:
+    """The opener of commands that make a store that is not there: where none can be made, the URL is a wrong one."""
+
+    def opened(url: str) -> swarmstate.Store:
+        try:
+            return opener(url)
+        except NotFoundError as error:
+            raise InvalidError(str(error)) from None
+
+    return opened
 
 
 def _status(error: Exception) -> int | None:

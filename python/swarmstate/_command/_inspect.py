@@ -13,8 +13,6 @@ import swarmstate
 from swarmstate import Store
 from swarmstate._command import _names, _serve
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
-
 
 def inspect(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None:
     """Serves a store to be read alone, on this machine alone, until SIGTERM or SIGINT.
@@ -26,18 +24,14 @@ def inspect(opener: Callable[[str], Store], arguments: argparse.Namespace) -> No
     Raises:
         Error: The store cannot be opened, or the server cannot listen.
     """
-    # Blocked before any thread starts, so that a signal waits for `sigwait` wherever it arrives.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        with (
-            opener(_names.url(arguments.store, create=False)) as store,
-            swarmstate.serve(store, port=arguments.port, read_only=True) as server,
-        ):
-            url = f"{server.url}/#key={server.api_key}"
-            print(f"looking into {_serve.place(store)}; nothing can be changed from here; Ctrl-C ends it")
-            print(url, flush=True)
-            if not arguments.no_browser:
-                webbrowser.open(url)
-            signal.sigwait(_SIGNALS)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with (
+        _serve.signals_waiting(),
+        opener(_names.url(arguments.store, create=False)) as store,
+        swarmstate.serve(store, port=arguments.port, read_only=True) as server,
+    ):
+        url = f"{server.url}/#key={server.api_key}"
+        print(f"looking into {_serve.place(store)}; nothing can be changed from here; Ctrl-C ends it")
+        print(url, flush=True)
+        if not arguments.no_browser:
+            webbrowser.open(url)
+        signal.sigwait(_serve.SIGNALS)

@@ -9,19 +9,21 @@ import resource
 import secrets
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import swarmstate
 from swarmstate import Store
 from swarmstate._command import _names
-from swarmstate.exceptions import InvalidError, NotFoundError
+from swarmstate.exceptions import InvalidError
 
 # How many snapshots a served store keeps, unless its URL says otherwise.
 _MAX_HISTORY = 100
 # Files that may be open at a time: connections, watches and the store's own, with room to spare.
 _OPEN_FILES = 8192
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+# What ends a server.
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None:
@@ -34,38 +36,39 @@ def serve(opener: Callable[[str], Store], arguments: argparse.Namespace) -> None
     Raises:
         Error: The store cannot be opened, or the server cannot listen.
     """
-    # Blocked before any thread starts, so that a signal waits for `sigwait` wherever it arrives.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     _allow_open_files()
+    with signals_waiting(), opener(_url(arguments.store)) as store:
+        key, shown = _key(store, arguments.api_key)
+        with swarmstate.serve(
+            store,
+            host=arguments.host,
+            port=arguments.port,
+            api_key=key,
+            public_url=arguments.public_url,
+            pages_port=_pages_port(arguments),
+            pages_url=arguments.pages_url,
+            capabilities=capabilities(),
+            rate_limit=arguments.rate_limit,
+            access_log=arguments.access_log,
+        ) as server:
+            _greet(store, server, arguments.public_url or server.url, shown)
+            signal.sigwait(SIGNALS)
+            print("stopping: requests under way finish; another signal ends it at once", flush=True)
+            _let_signals_end_it()
+
+
+@contextmanager
+def signals_waiting() -> Iterator[None]:
+    """Has SIGTERM and SIGINT wait for `sigwait`, wherever they arrive: enter it before any thread starts.
+
+    Yields:
+        Nothing.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        with _opened(opener, arguments.store) as store:
-            key, shown = _key(store, arguments.api_key)
-            with swarmstate.serve(
-                store,
-                host=arguments.host,
-                port=arguments.port,
-                api_key=key,
-                public_url=arguments.public_url,
-                pages_port=_pages_port(arguments),
-                pages_url=arguments.pages_url,
-                capabilities=capabilities(),
-                rate_limit=arguments.rate_limit,
-                access_log=arguments.access_log,
-            ) as server:
-                _greet(store, server, arguments.public_url or server.url, shown)
-                signal.sigwait(_SIGNALS)
-                print("stopping: requests under way finish; another signal ends it at once", flush=True)
-                _let_signals_end_it()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _opened(opener: Callable[[str], Store], store: str) -> Store:
-    try:
-        return opener(_url(store))
-    except NotFoundError as error:
-        # Where no store can be made, the URL is a wrong one.
-        raise InvalidError(str(error)) from None
 
 
 def _pages_port(arguments: argparse.Namespace) -> int:
@@ -94,9 +97,9 @@ def _allow_open_files() -> None:
 
 
 def _let_signals_end_it() -> None:
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _url(store: str) -> str:
