@@ -168,7 +168,7 @@ def size_rows(parent: str) -> Iterator[Row]:
         for saver in (ours, theirs):
             subjects.chat_puts(saver, chat)
         namespace = "\x1fthread:chat\0"
-        channels = [key for key in ours.store.keys(namespace) if key.startswith(("channel:", "chunk:"))]
+        channels = [key for key in ours.store.keys(namespace) if key.startswith(("value:", "chunk:"))]
         ours_bytes = sum(len(key) + len(swarmstate.dumps(ours.store.get(namespace, key))) for key in channels)
         whole = sum(len(value) for _, value in theirs.blobs.values())
         yield size("channel data, 1,000-message chat", ours_bytes, whole, 2_000_000)

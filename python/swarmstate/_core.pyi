@@ -2,7 +2,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypedDict, final
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict, final
 
 from _typeshed import SupportsRead, SupportsWrite
 from typing_extensions import Self, disjoint_base
@@ -52,24 +52,19 @@ class _Imported(TypedDict):
 
 _Path: TypeAlias = str | os.PathLike[str]
 
-# LangGraph's values are serialized before they come here: (form, bytes).
+# LangGraph's values are whatever a serializer takes, and serialized (form, bytes).
 _Serialized: TypeAlias = tuple[str, bytes]
 _Version: TypeAlias = str | int | float
-_Origin: TypeAlias = tuple[str | None, list[tuple[str, str]], list[str]]
 _Names: TypeAlias = list[str]
-_Histories: TypeAlias = list[tuple[_Serialized | None, list[tuple[str, str, _Serialized]]]]
+_PendingWrites: TypeAlias = list[tuple[str, str, Any]]
+_Histories: TypeAlias = list[tuple[_PendingWrites] | tuple[_PendingWrites, Any]]
 _Overview: TypeAlias = list[tuple[str, str | None, float, int]]
-_ChannelValues: TypeAlias = list[tuple[str, _Version, _Serialized | None]]
-_Writes: TypeAlias = list[tuple[int, str, _Serialized]]
-_SavedCheckpoint: TypeAlias = tuple[
-    str,
-    str | None,
-    _Serialized,
-    _Serialized,
-    dict[str, _Version],
-    dict[str, _Serialized],
-    list[tuple[str, str, _Serialized]],
-]
+_Writes: TypeAlias = list[tuple[int, str, Any]]
+_SavedCheckpoint: TypeAlias = tuple[str, str | None, Any, Any, _PendingWrites]
+
+class _Serializer(Protocol):
+    def dumps_typed(self, obj: Any, /) -> tuple[str, bytes]: ...
+    def loads_typed(self, data: tuple[str, bytes], /) -> Any: ...
 
 _Labels: TypeAlias = tuple[str, ...]
 _Question: TypeAlias = (
@@ -1144,10 +1139,12 @@ def context_key(kind: str, *parts: str) -> str:
 class Threads:
     """LangGraph's threads in a store.
 
-    What `SwarmStateSaver` is made of; values are serialized already, as (form, bytes).
+    What `SwarmStateSaver` is made of. A serializer is whatever has LangGraph's `dumps_typed` and `loads_typed`.
 
     Args:
         store: The store that holds them.
+        plain: The class whose own instances write plain values as plain msgpack, so that those need not reach them;
+            None = there is none.
         keep_last: How many checkpoints of each namespace stay; None = all of them.
         ttl: Seconds after its last put at which a thread is gone; None = it stays.
 
@@ -1155,18 +1152,24 @@ class Threads:
         InvalidError: `keep_last` is below 1, or `ttl` not above 0.
     """
 
-    def __new__(cls, store: Store, *, keep_last: int | None = None, ttl: float | None = None) -> Self: ...
+    def __new__(
+        cls,
+        store: Store,
+        *,
+        plain: type[_Serializer] | None = None,
+        keep_last: int | None = None,
+        ttl: float | None = None,
+    ) -> Self: ...
     def put(
         self,
         thread_id: str,
         checkpoint_ns: str,
         checkpoint_id: str,
         parent_id: str | None,
-        checkpoint: _Serialized,
-        metadata: _Serialized,
-        origin: _Origin,
-        versions: dict[str, _Version],
-        values: _ChannelValues,
+        checkpoint: Mapping[str, object],
+        metadata: Mapping[str, object],
+        new_versions: Mapping[str, _Version],
+        serde: _Serializer,
         /,
     ) -> None:
         """Store a checkpoint and the values of the channels that have a new version, in one step.
@@ -1176,12 +1179,10 @@ class Threads:
             checkpoint_ns: The namespace of the graph in it.
             checkpoint_id: The checkpoint.
             parent_id: The checkpoint that it follows.
-            checkpoint: The checkpoint without the values and versions of its channels.
+            checkpoint: What is stored under that id.
             metadata: Its metadata.
-            origin: What of the metadata decides how long it is kept: the run's id, the parents as (namespace, id), and
-                the names of the delta channels.
-            versions: The version of every channel.
-            values: Channel, version and value, where None stands for an empty channel.
+            new_versions: The channels whose value is stored, by their versions; one without a value is stored as empty.
+            serde: The serializer.
 
         Raises:
             InvalidError: A name is above the limit, or an int outside 64 bits; nothing is written.
@@ -1196,6 +1197,7 @@ class Threads:
         task_id: str,
         task_path: str,
         writes: _Writes,
+        serde: _Serializer,
         /,
     ) -> None:
         """Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -1207,22 +1209,26 @@ class Threads:
             task_id: The task.
             task_path: Its place in the graph.
             writes: Index, channel and value; at one index the first write stays, below 0 the last.
+            serde: The serializer.
 
         Raises:
             InvalidError: A name is above the limit; nothing is written.
             TooLargeError: A record is above the limit; nothing is written.
         """
-    def get(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, /) -> _SavedCheckpoint | None:
+    def get(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, serde: _Serializer, /
+    ) -> _SavedCheckpoint | None:
         """Read a checkpoint with the values of its channels and the writes that wait on it, as of one moment.
 
         Args:
             thread_id: The thread.
             checkpoint_ns: The namespace of the graph in it.
             checkpoint_id: The checkpoint; None = the latest.
+            serde: The serializer.
 
         Returns:
-            Id, parent's id, checkpoint, metadata, versions by channel, values by channel, and in order the writes as
-            (task id, channel, value); None when there is no such checkpoint.
+            Id, parent's id, checkpoint, metadata, and in order the writes as (task id, channel, value); None when there
+            is no such checkpoint.
 
         Raises:
             CorruptError: A record is not what was stored.
@@ -1233,6 +1239,7 @@ class Threads:
         checkpoint_ns: str | None,
         checkpoint_id: str | None,
         before: str | None,
+        serde: _Serializer,
         /,
     ) -> Checkpoints:
         """List checkpoints as they stand now, newest id first.
@@ -1242,6 +1249,7 @@ class Threads:
             checkpoint_ns: Only of this namespace; None = of all.
             checkpoint_id: Only this one.
             before: Only those with a smaller id.
+            serde: The serializer.
 
         Returns:
             The open listing.
@@ -1353,7 +1361,9 @@ class Threads:
         Returns:
             How many threads those were.
         """
-    def history(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: _Names, /) -> _Histories:
+    def history(
+        self, thread_id: str, checkpoint_ns: str, checkpoint_id: str | None, channels: _Names, serde: _Serializer, /
+    ) -> _Histories:
         """Read what the ancestors of a checkpoint say about channels whose values are rebuilt from writes.
 
         Args:
@@ -1361,10 +1371,11 @@ class Threads:
             checkpoint_ns: The namespace of the graph in it.
             checkpoint_id: The checkpoint; None = the latest.
             channels: The channels, each named once.
+            serde: The serializer.
 
         Returns:
-            For each channel, in their order: the value at the nearest ancestor that stores one, or None, and the writes
-            since as (task id, channel, value), oldest first.
+            For each channel, in their order: the writes since the nearest ancestor that stores a value, as (task id,
+            channel, value), oldest first, and behind them that value, if there is one.
 
         Raises:
             CorruptError: A record is not what was stored.
@@ -1384,7 +1395,7 @@ class Threads:
 class Checkpoints:
     """An open listing of checkpoints; what is written after it was opened does not show."""
 
-    def next(self) -> tuple[str, str, _Serialized] | None:
+    def next(self) -> tuple[str, str, Any] | None:
         """Move on to the next checkpoint.
 
         Returns:

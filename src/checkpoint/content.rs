@@ -132,7 +132,7 @@ impl<'a> Stored<'a> {
     }
 
     /// The bytes, if they stand in one part.
-    pub(super) fn whole(&self) -> Option<&'a [u8]> {
+    pub fn whole(&self) -> Option<&'a [u8]> {
         if let [whole] = *self.parts { Some(whole) } else { None }
     }
 

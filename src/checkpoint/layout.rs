@@ -2,7 +2,8 @@
 //!
 //! All names are joined and split by [`key`](crate::key), so ids, namespaces and channels hold any character, and what is listed
 //! of one checkpoint never shows another's. Keys of checkpoints sort by (`checkpoint_ns`, `checkpoint_id`), so the latest of a
-//! namespace is the last of them; keys of writes sort by number, not by digits.
+//! namespace is the last of them; keys of writes sort by number, not by digits. What a put of small values writes stands side by
+//! side: the newest checkpoint, the head, the newest values, so that a file's pages of keys in order are changed at one place.
 
 use super::record::Version;
 use super::shape::Hash;
@@ -13,7 +14,7 @@ use crate::key::{Key, KeyReader, KeyWriter, Namespace, Prefix};
 const THREAD: &str = "\u{1f}thread:";
 const HEAD: &str = "head";
 const CHECKPOINT: &str = "checkpoint:";
-const CHANNEL: &str = "channel:";
+const VALUE: &str = "value:";
 const WRITE: &str = "write:";
 const CHUNK: &str = "chunk:";
 /// The digits of a hash: those of base64url, in the order of ASCII.
@@ -81,24 +82,35 @@ pub(super) fn read_checkpoint(key: &str) -> Option<(String, String)> {
     parts.is_at_end().then(|| (checkpoint_ns.into_owned(), checkpoint_id.into_owned()))
 }
 
-/// The key of a channel's value at a version.
+/// The key of a channel's value at a version. The newest version sorts first.
 pub(super) fn channel(checkpoint_ns: &str, channel: &str, version: &Version<'_>) -> Result<Key<'static>> {
-    let key = KeyWriter::new().tag(CHANNEL).text(checkpoint_ns).text(channel);
-    Key::new(match *version {
-        Version::Integer(integer) => key.tag(INTEGER).number(integer).finish(),
-        Version::Float(float) => key.tag(FLOAT).number(float_bits(float)).finish(),
-        Version::Text(text) => key.tag(TEXT).text(text).finish(),
-    })
+    let key = KeyWriter::new().tag(VALUE).text(checkpoint_ns);
+    let key = match *version {
+        Version::Integer(integer) => key.tag(INTEGER).number(!integer),
+        Version::Float(float) => key.tag(FLOAT).number(!float_bits(float)),
+        Version::Text(text) => key.tag(TEXT).text(&newest_first(text)),
+    };
+    Key::new(key.text(channel).finish())
+}
+
+/// A version with the number that it begins with turned round, which makes one text of one text.
+fn newest_first(version: &str) -> String {
+    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = version.split_at(digits);
+    let mut out = String::with_capacity(version.len());
+    out.extend(number.bytes().map(|digit| char::from(b'0' + b'9' - digit)));
+    out.push_str(rest);
+    out
 }
 
 /// What the keys of all channels' values of a thread begin with.
 pub(super) fn all_channels() -> Result<Prefix<'static>> {
-    Prefix::new(CHANNEL)
+    Prefix::new(VALUE)
 }
 
 /// Whether a key is that of a channel's value.
 pub(super) fn is_channel(key: &str) -> bool {
-    key.starts_with(CHANNEL)
+    key.starts_with(VALUE)
 }
 
 /// The bits of a float, the same for 0.0 and -0.0, which are one version.

@@ -1,9 +1,10 @@
-//! How values are cut: always the same, whatever they were cut after, and never so that a byte is lost.
+//! How values are cut: always the same, whatever they were cut after, and never so that a byte is lost; and where they lie.
 
 use proptest::prelude::*;
 
 use super::cut::{self, Common};
-use super::record::Secret;
+use super::layout;
+use super::record::{Secret, Version};
 use super::shape::{Known, Shape};
 
 /// A change to a value.
@@ -141,4 +142,25 @@ fn an_append_to_a_long_value_makes_few_new_pieces() {
 
     assert!(new <= 8, "{new} pieces are new");
     assert!(levels.open.iter().flatten().count() <= 200, "the row names few pieces");
+}
+
+fn row(version: &str, channel: &str) -> String {
+    layout::channel("", channel, &Version::Text(version)).expect("it is short").as_str().to_owned()
+}
+
+proptest! {
+    #[test]
+    fn a_value_lies_where_no_other_version_or_channel_does(
+        one in "[0-9.a]{0,6}|\\PC{0,4}", other in "[0-9.a]{0,6}|\\PC{0,4}", channels in ("[ab]?", "[ab]?"),
+    ) {
+        let is_same = (&one, &channels.0) == (&other, &channels.1);
+        prop_assert_eq!(row(&one, &channels.0) == row(&other, &channels.1), is_same);
+    }
+
+    #[test]
+    fn the_newest_version_lies_first(numbers in (0..u64::MAX, 0..u64::MAX), channels in ("[a-z]{0,3}", "[a-z]{0,3}")) {
+        let row = |number: u64, channel: &str| row(&format!("{number:032}.0123"), channel);
+        let order = row(numbers.0, &channels.0).cmp(&row(numbers.1, &channels.1));
+        prop_assert_eq!(order, numbers.1.cmp(&numbers.0).then(channels.0.cmp(&channels.1)));
+    }
 }

@@ -1,24 +1,23 @@
 //! `Threads` and `Checkpoints`: LangGraph's threads, as the saver's Python part calls them.
 //!
-//! Names come in and go out as they are, values as tuples `(form, bytes)`: Python serializes, and where a record lies and what
-//! belongs together is [`checkpoint`](crate::checkpoint)'s.
+//! Names come in and go out as they are, and values through the saver's [serializer](super::serializer); where a record lies and
+//! what belongs together is [`checkpoint`](crate::checkpoint)'s.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::argument::{self, Argument};
-use super::checkpoint_row::{
-    AnyVersion, InfoRow, OriginRow, Serialized, ValueRow, WriteRow, channel_value, origin_of, serialized, stored,
-    to_tuple, written,
-};
+use super::checkpoint_row::{CheckpointParts, InfoRow, dump_writes, to_tuple, written};
+use super::codec::with_buffer;
 use super::error::{OrRaise, to_py};
+use super::serializer::Serializer;
 use super::store::{PyStore, run_whole};
 use super::transfer::{Source, read_in, write_out};
 use crate::checkpoint::{
-    ChannelHistory, Found, Listing, NewCheckpoint, NewWrite, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted,
+    ChannelHistory, Found, Listing, NewWrite, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted,
 };
 use crate::error::{Error, Result};
 use crate::thread_import::{import_thread, import_thread_from};
@@ -28,10 +27,12 @@ const MOST_BYTES_ATTACHED: usize = 256 * 1024;
 
 /// LangGraph's threads in a store.
 ///
-/// What `SwarmStateSaver` is made of; values are serialized already, as (form, bytes).
+/// What `SwarmStateSaver` is made of. A serializer is whatever has LangGraph's `dumps_typed` and `loads_typed`.
 ///
 /// Args:
 ///     store: The store that holds them.
+///     plain: The class whose own instances write plain values as plain msgpack, so that those need not reach them;
+///         None = there is none.
 ///     keep_last: How many checkpoints of each namespace stay; None = all of them.
 ///     ttl: Seconds after its last put at which a thread is gone; None = it stays.
 ///
@@ -42,9 +43,14 @@ pub(crate) struct PyThreads {
     /// Where the engine waits, calls run detached from the interpreter as a whole, on a handle that waits plainly.
     waits: bool,
     threads: Threads,
+    plain: Option<Py<PyType>>,
 }
 
 impl PyThreads {
+    fn serializer<'a, 'py>(&self, serde: &'a Bound<'py, PyAny>) -> Serializer<'a, 'py> {
+        Serializer::new(serde, self.plain.as_ref())
+    }
+
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
         run_whole(py, self.waits, || work(&self.threads))
     }
@@ -58,9 +64,10 @@ impl PyThreads {
 #[pymethods]
 impl PyThreads {
     #[new]
-    #[pyo3(signature = (store, *, keep_last=None, ttl=None))]
+    #[pyo3(signature = (store, *, plain=None, keep_last=None, ttl=None))]
     fn new(
         store: PyRef<'_, PyStore>,
+        plain: Option<Py<PyType>>,
         keep_last: Option<Argument<'_, '_>>,
         ttl: Option<Argument<'_, '_>>,
     ) -> PyResult<Self> {
@@ -69,7 +76,7 @@ impl PyThreads {
             keep_last: keep_last.map(at_least_one).transpose()?,
         };
         let (engine, waits) = store.whole_engine();
-        Ok(Self { waits, threads: Threads::with_retention(engine, retention) })
+        Ok(Self { waits, threads: Threads::with_retention(engine, retention), plain })
     }
 
     /// Store a checkpoint and the values of the channels that have a new version, in one step.
@@ -79,18 +86,16 @@ impl PyThreads {
     ///     checkpoint_ns: The namespace of the graph in it.
     ///     checkpoint_id: The checkpoint.
     ///     parent_id: The checkpoint that it follows.
-    ///     checkpoint: The checkpoint without the values and versions of its channels.
+    ///     checkpoint: What is stored under that id.
     ///     metadata: Its metadata.
-    ///     origin: What of the metadata decides how long it is kept: the run's id, the parents as (namespace, id), and
-    ///         the names of the delta channels.
-    ///     versions: The version of every channel.
-    ///     values: Channel, version and value, where None stands for an empty channel.
+    ///     new_versions: The channels whose value is stored, by their versions; one without a value is stored as empty.
+    ///     serde: The serializer.
     ///
     /// Raises:
     ///     InvalidError: A name is above the limit, or an int outside 64 bits; nothing is written.
     ///     TooLargeError: A record is above the limit; nothing is written.
     ///     ConflictError: Others change the thread without a pause; nothing is written.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, parent_id, checkpoint, metadata, origin, versions, values, /))]
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, parent_id, checkpoint, metadata, new_versions, serde, /))]
     #[expect(clippy::too_many_arguments, reason = "one call carries one checkpoint, and positions cost least")]
     fn put<'py>(
         &self,
@@ -99,31 +104,17 @@ impl PyThreads {
         checkpoint_ns: &str,
         checkpoint_id: &str,
         parent_id: Option<&str>,
-        checkpoint: Serialized<'_>,
-        metadata: Serialized<'_>,
-        origin: OriginRow,
-        versions: &Bound<'py, PyDict>,
-        values: &Bound<'py, PyList>,
+        checkpoint: &Bound<'py, PyDict>,
+        metadata: &Bound<'py, PyDict>,
+        new_versions: &Bound<'py, PyDict>,
+        serde: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
-        let versions: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> = versions.iter().collect();
-        let versions = versions.iter().map(|(channel, version)| {
-            let AnyVersion(version) = version.extract()?;
-            Ok((channel.extract()?, version))
-        });
-        let rows: Vec<Bound<'py, PyAny>> = values.iter().collect();
-        let values = rows.iter().map(|row| row.extract()).collect::<PyResult<Vec<ValueRow<'_>>>>()?;
-        let new = NewCheckpoint {
-            checkpoint_id,
-            parent_id,
-            checkpoint: checkpoint.typed(),
-            metadata: metadata.typed(),
-            origin: origin_of(&origin),
-            versions: versions.collect::<PyResult<_>>()?,
-            values: values.iter().map(channel_value).collect(),
-        };
-        let bytes: usize = new.values.iter().filter_map(|value| Some(value.value?.bytes.len())).sum();
-        let is_long = self.waits || bytes > MOST_BYTES_ATTACHED;
-        run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
+        with_buffer(|buffer| {
+            let parts = CheckpointParts::new(checkpoint, metadata, new_versions, &self.serializer(serde), buffer)?;
+            let new = parts.to_new(checkpoint_id, parent_id, buffer)?;
+            let is_long = self.waits || parts.value_bytes() > MOST_BYTES_ATTACHED;
+            run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
+        })
     }
 
     /// Store what a task wrote after a checkpoint, which need not be there yet, in one step.
@@ -135,11 +126,12 @@ impl PyThreads {
     ///     task_id: The task.
     ///     task_path: Its place in the graph.
     ///     writes: Index, channel and value; at one index the first write stays, below 0 the last.
+    ///     serde: The serializer.
     ///
     /// Raises:
     ///     InvalidError: A name is above the limit; nothing is written.
     ///     TooLargeError: A record is above the limit; nothing is written.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, writes, /))]
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, writes, serde, /))]
     #[expect(clippy::too_many_arguments, reason = "one call carries one task's writes, and positions cost least")]
     fn put_writes<'py>(
         &self,
@@ -150,14 +142,17 @@ impl PyThreads {
         task_id: &str,
         task_path: &str,
         writes: &Bound<'py, PyList>,
+        serde: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
-        let rows: Vec<Bound<'py, PyAny>> = writes.iter().collect();
-        let writes = rows.iter().map(|row| row.extract()).collect::<PyResult<Vec<WriteRow<'_>>>>()?;
-        let writes =
-            writes.iter().map(|(index, channel, value)| NewWrite { index: *index, channel, value: value.typed() });
-        let (place, task) = (Place { thread_id, checkpoint_ns }, Task { id: task_id, path: task_path });
-        let writes: Vec<NewWrite<'_>> = writes.collect();
-        self.run(py, |threads| threads.put_writes(place, checkpoint_id, task, &writes))
+        with_buffer(|buffer| {
+            let rows = dump_writes(writes, &self.serializer(serde), buffer)?;
+            let writes = rows.iter().map(|(index, channel, value)| {
+                Ok(NewWrite { index: *index, channel: channel.extract()?, value: value.typed(buffer) })
+            });
+            let writes = writes.collect::<PyResult<Vec<NewWrite<'_>>>>()?;
+            let (place, task) = (Place { thread_id, checkpoint_ns }, Task { id: task_id, path: task_path });
+            self.run(py, |threads| threads.put_writes(place, checkpoint_id, task, &writes))
+        })
     }
 
     /// Read a checkpoint with the values of its channels and the writes that wait on it, as of one moment.
@@ -166,23 +161,25 @@ impl PyThreads {
     ///     thread_id: The thread.
     ///     checkpoint_ns: The namespace of the graph in it.
     ///     checkpoint_id: The checkpoint; None = the latest.
+    ///     serde: The serializer.
     ///
     /// Returns:
-    ///     Id, parent's id, checkpoint, metadata, versions by channel, values by channel, and in order the writes as
-    ///     (task id, channel, value); None when there is no such checkpoint.
+    ///     Id, parent's id, checkpoint, metadata, and in order the writes as (task id, channel, value); None when there
+    ///     is no such checkpoint.
     ///
     /// Raises:
     ///     CorruptError: A record is not what was stored.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, /))]
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, serde, /))]
     fn get<'py>(
         &self,
         py: Python<'py>,
         thread_id: &str,
         checkpoint_ns: &str,
         checkpoint_id: Option<&str>,
+        serde: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         match self.run(py, |threads| threads.get(Place { thread_id, checkpoint_ns }, checkpoint_id))? {
-            Some(saved) => to_tuple(py, &saved).map(Some),
+            Some(saved) => to_tuple(py, &saved, &self.serializer(serde)).map(Some),
             None => Ok(None),
         }
     }
@@ -194,10 +191,11 @@ impl PyThreads {
     ///     checkpoint_ns: Only of this namespace; None = of all.
     ///     checkpoint_id: Only this one.
     ///     before: Only those with a smaller id.
+    ///     serde: The serializer.
     ///
     /// Returns:
     ///     The open listing.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, before, /))]
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, before, serde, /))]
     fn list(
         &self,
         py: Python<'_>,
@@ -205,10 +203,12 @@ impl PyThreads {
         checkpoint_ns: Option<&str>,
         checkpoint_id: Option<&str>,
         before: Option<&str>,
+        serde: Py<PyAny>,
     ) -> PyResult<PyCheckpoints> {
         let query = Query { thread_id, checkpoint_ns, checkpoint_id, before };
         let listing = self.run(py, |threads| threads.list(&query))?;
-        Ok(PyCheckpoints { waits: self.waits, listing, current: None })
+        let plain = self.plain.as_ref().map(|plain| plain.clone_ref(py));
+        Ok(PyCheckpoints { waits: self.waits, listing, current: None, serde, plain })
     }
 
     /// Remove a thread with all that it holds.
@@ -375,14 +375,15 @@ impl PyThreads {
     ///     checkpoint_ns: The namespace of the graph in it.
     ///     checkpoint_id: The checkpoint; None = the latest.
     ///     channels: The channels, each named once.
+    ///     serde: The serializer.
     ///
     /// Returns:
-    ///     For each channel, in their order: the value at the nearest ancestor that stores one, or None, and the writes
-    ///     since as (task id, channel, value), oldest first.
+    ///     For each channel, in their order: the writes since the nearest ancestor that stores a value, as (task id,
+    ///     channel, value), oldest first, and behind them that value, if there is one.
     ///
     /// Raises:
     ///     CorruptError: A record is not what was stored.
-    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, channels, /))]
+    #[pyo3(signature = (thread_id, checkpoint_ns, checkpoint_id, channels, serde, /))]
     fn history<'py>(
         &self,
         py: Python<'py>,
@@ -390,14 +391,18 @@ impl PyThreads {
         checkpoint_ns: &str,
         checkpoint_id: Option<&str>,
         channels: Vec<String>,
+        serde: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
         let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
-        let place = Place { thread_id, checkpoint_ns };
+        let (place, serializer) = (Place { thread_id, checkpoint_ns }, self.serializer(serde));
         let history = self.run(py, |threads| threads.history(place, checkpoint_id, &channels))?;
         let found = PyList::empty(py);
         for ChannelHistory { seed, writes, .. } in history.channels().or_raise()? {
-            let seed = seed.map(|seed| stored(py, &seed)).transpose()?;
-            found.append((seed, written(py, &writes)?))?;
+            let writes = written(py, &writes, &serializer)?;
+            match seed {
+                Some(seed) => found.append((writes, serializer.load_stored(&seed)?))?,
+                None => found.append((writes,))?,
+            }
         }
         Ok(found)
     }
@@ -409,6 +414,8 @@ pub(crate) struct PyCheckpoints {
     waits: bool,
     listing: Listing,
     current: Option<Found>,
+    serde: Py<PyAny>,
+    plain: Option<Py<PyType>>,
 }
 
 #[pymethods]
@@ -423,7 +430,8 @@ impl PyCheckpoints {
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         self.current = run_whole(py, self.waits, || self.listing.next())?;
         let Some(found) = &self.current else { return Ok(None) };
-        let metadata = serialized(py, found.metadata().or_raise()?)?;
+        let serializer = Serializer::new(self.serde.bind(py), self.plain.as_ref());
+        let metadata = serializer.load(found.metadata().or_raise()?)?;
         (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
     }
 
@@ -436,7 +444,8 @@ impl PyCheckpoints {
     ///     CorruptError: A record is not what was stored.
     fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(found) = &self.current else { return Ok(None) };
-        to_tuple(py, &run_whole(py, self.waits, || self.listing.load(found.clone()))?).map(Some)
+        let saved = run_whole(py, self.waits, || self.listing.load(found.clone()))?;
+        to_tuple(py, &saved, &Serializer::new(self.serde.bind(py), self.plain.as_ref())).map(Some)
     }
 }
 

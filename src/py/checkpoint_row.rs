@@ -1,55 +1,141 @@
-//! What a checkpoint, its channels and its writes are made of, as tuples that Python hands over and gets.
-//!
-//! A value is `(form, bytes)` both ways; its bytes are looked at by neither side.
+//! What a checkpoint, its channels and its writes are made of, as Python hands it over and gets it.
 
-use std::borrow::Cow;
-
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::argument;
 use super::error::OrRaise;
-use crate::checkpoint::{ChannelValue, Contents, Origin, Saved, Stored, Typed, Version, Write};
-
-/// A serialized value as Python hands it over.
-pub(super) struct Serialized<'a>(&'a str, Cow<'a, [u8]>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Serialized<'a> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let (form, bytes) = object.extract()?;
-        Ok(Self(form, bytes))
-    }
-}
-
-impl Serialized<'_> {
-    pub(super) fn typed(&self) -> Typed<'_> {
-        Typed { form: self.0, bytes: &self.1 }
-    }
-}
+use super::serializer::{Dumped, Serializer};
+use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, Origin, Saved, Version, Write};
 
 /// Thread, latest checkpoint, when it was put, count of checkpoints.
 pub(super) type InfoRow = (String, Option<String>, f64, u64);
-/// The run's id, the parents and the delta channels.
-pub(super) type OriginRow = (Option<String>, Vec<(String, String)>, Vec<String>);
-/// Channel, version and value.
-pub(super) type ValueRow<'a> = (&'a str, AnyVersion<'a>, Option<Serialized<'a>>);
-/// Index, channel and value.
-pub(super) type WriteRow<'a> = (i64, &'a str, Serialized<'a>);
 
-pub(super) fn origin_of((run_id, parents, delta_channels): &OriginRow) -> Origin<'_> {
-    Origin {
-        run_id: run_id.as_deref(),
-        parents: parents.iter().map(|(checkpoint_ns, id)| (checkpoint_ns.as_str(), id.as_str())).collect(),
-        delta_channels: delta_channels.iter().map(String::as_str).collect(),
+type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// A checkpoint as it is put, taken apart and serialized.
+pub(super) struct CheckpointParts<'py> {
+    checkpoint: Dumped,
+    metadata: Dumped,
+    origin: OriginParts<'py>,
+    versions: Vec<Pair<'py>>,
+    /// Channel, version and value.
+    values: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Dumped>)>,
+}
+
+impl<'py> CheckpointParts<'py> {
+    /// Takes a checkpoint apart and serializes its parts; the arguments stay as they are.
+    pub(super) fn new(
+        checkpoint: &Bound<'py, PyDict>,
+        metadata: &Bound<'py, PyDict>,
+        new_versions: &Bound<'py, PyDict>,
+        serializer: &Serializer<'_, 'py>,
+        buffer: &mut Vec<u8>,
+    ) -> PyResult<Self> {
+        let py = checkpoint.py();
+        let rest = checkpoint.copy()?;
+        let channels = taken(&rest, intern!(py, "channel_values"))?;
+        let versions = taken(&rest, intern!(py, "channel_versions"))?;
+        // Serializing runs Python code, which may change the dict.
+        let new_versions: Vec<Pair<'py>> = new_versions.iter().collect();
+        let mut values = Vec::with_capacity(new_versions.len());
+        for (channel, version) in new_versions {
+            let value = channels.get_item(&channel)?.map(|value| serializer.dump(&value, buffer)).transpose()?;
+            values.push((channel, version, value));
+        }
+        Ok(Self {
+            checkpoint: serializer.dump(&rest, buffer)?,
+            metadata: serializer.dump(metadata, buffer)?,
+            origin: OriginParts::of(metadata)?,
+            versions: versions.iter().collect(),
+            values,
+        })
+    }
+
+    /// The bytes of the channels' values.
+    pub(super) fn value_bytes(&self) -> usize {
+        self.values.iter().filter_map(|(_, _, value)| value.as_ref()).map(Dumped::size_bytes).sum()
+    }
+
+    /// What is to be stored; `buffer` is the one that the parts were serialized into.
+    pub(super) fn to_new<'a>(
+        &'a self,
+        checkpoint_id: &'a str,
+        parent_id: Option<&'a str>,
+        buffer: &'a [u8],
+    ) -> PyResult<NewCheckpoint<'a>> {
+        let versions = self.versions.iter().map(|(channel, version)| {
+            let AnyVersion(version) = version.extract()?;
+            Ok((channel.extract()?, version))
+        });
+        let values = self.values.iter().map(|(channel, version, value)| {
+            let AnyVersion(version) = version.extract()?;
+            let value = value.as_ref().map(|value| value.typed(buffer));
+            Ok(ChannelValue { channel: channel.extract()?, version, value })
+        });
+        Ok(NewCheckpoint {
+            checkpoint_id,
+            parent_id,
+            checkpoint: self.checkpoint.typed(buffer),
+            metadata: self.metadata.typed(buffer),
+            origin: self.origin.to_origin()?,
+            versions: versions.collect::<PyResult<_>>()?,
+            values: values.collect::<PyResult<_>>()?,
+        })
     }
 }
 
-pub(super) fn channel_value<'a>((channel, AnyVersion(version), value): &'a ValueRow<'_>) -> ChannelValue<'a> {
-    ChannelValue { channel, version: *version, value: value.as_ref().map(Serialized::typed) }
+/// What of a checkpoint's metadata decides how long it, and others, are kept.
+struct OriginParts<'py> {
+    run_id: Option<Bound<'py, PyString>>,
+    parents: Vec<Pair<'py>>,
+    delta_channels: Vec<Bound<'py, PyAny>>,
+}
+
+impl<'py> OriginParts<'py> {
+    fn of(metadata: &Bound<'py, PyDict>) -> PyResult<Self> {
+        let py = metadata.py();
+        let named = |name| Ok::<_, PyErr>(metadata.get_item(name)?.filter(|found| !found.is_none()));
+        let parents = named(intern!(py, "parents"))?;
+        let counters = named(intern!(py, "counters_since_delta_snapshot"))?;
+        Ok(Self {
+            run_id: named(intern!(py, "run_id"))?.map(|run_id| run_id.str()).transpose()?,
+            parents: parents
+                .map_or(Ok(Vec::new()), |parents| Ok::<_, PyErr>(parents.cast::<PyDict>()?.iter().collect()))?,
+            delta_channels: counters.map_or(Ok(Vec::new()), |counters| counters.try_iter()?.collect())?,
+        })
+    }
+
+    fn to_origin(&self) -> PyResult<Origin<'_>> {
+        let parents = self.parents.iter().map(|(checkpoint_ns, id)| Ok((checkpoint_ns.extract()?, id.extract()?)));
+        Ok(Origin {
+            run_id: self.run_id.as_ref().map(|run_id| run_id.extract()).transpose()?,
+            parents: parents.collect::<PyResult<_>>()?,
+            delta_channels: self.delta_channels.iter().map(|name| name.extract()).collect::<PyResult<_>>()?,
+        })
+    }
+}
+
+/// Takes a dict out of `rest`.
+fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
+    let found = rest.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
+    rest.del_item(name)?;
+    Ok(found.cast_into()?)
+}
+
+/// Serializes what a task wrote.
+pub(super) fn dump_writes<'py>(
+    rows: &Bound<'py, PyList>,
+    serializer: &Serializer<'_, 'py>,
+    buffer: &mut Vec<u8>,
+) -> PyResult<Vec<(i64, Bound<'py, PyString>, Dumped)>> {
+    let dumped = rows.iter().map(|row| {
+        let (index, channel, value): (i64, Bound<'py, PyString>, Bound<'py, PyAny>) = row.extract()?;
+        Ok((index, channel, serializer.dump(&value, buffer)?))
+    });
+    dumped.collect()
 }
 
 /// A channel's version as Python hands it over: a str, an int or a float.
@@ -73,8 +159,14 @@ impl<'a, 'py> FromPyObject<'a, 'py> for AnyVersion<'a> {
     }
 }
 
-pub(super) fn to_tuple<'py>(py: Python<'py>, saved: &Saved) -> PyResult<Bound<'py, PyTuple>> {
+/// A checkpoint as Python gets it: id, parent's id, the checkpoint, its metadata, and its writes.
+pub(super) fn to_tuple<'py>(
+    py: Python<'py>,
+    saved: &Saved,
+    serializer: &Serializer<'_, 'py>,
+) -> PyResult<Bound<'py, PyTuple>> {
     let Contents { parent_id, checkpoint, metadata, versions, values, writes } = saved.contents().or_raise()?;
+    let whole = serializer.load(checkpoint)?;
     let (versions_by_channel, values_by_channel) = (PyDict::new(py), PyDict::new(py));
     let mut values = values.into_iter().peekable();
     for (channel, version) in versions {
@@ -86,37 +178,24 @@ pub(super) fn to_tuple<'py>(py: Python<'py>, saved: &Saved) -> PyResult<Bound<'p
         }
         // Values come in the order of the versions.
         if let Some((_, value)) = values.next_if(|(held, _)| *held == channel) {
-            values_by_channel.set_item(name, stored(py, &value)?)?;
+            values_by_channel.set_item(name, serializer.load_stored(&value)?)?;
         }
     }
-    let tasks_writes = written(py, &writes)?;
-    let (checkpoint, metadata) = (serialized(py, checkpoint)?, serialized(py, metadata)?);
-    let id = &saved.address().checkpoint_id;
-    (id, parent_id, checkpoint, metadata, versions_by_channel, values_by_channel, tasks_writes).into_pyobject(py)
+    whole.set_item(intern!(py, "channel_versions"), versions_by_channel)?;
+    whole.set_item(intern!(py, "channel_values"), values_by_channel)?;
+    let (metadata, writes) = (serializer.load(metadata)?, written(py, &writes, serializer)?);
+    (&saved.address().checkpoint_id, parent_id, whole, metadata, writes).into_pyobject(py)
 }
 
-pub(super) fn written<'py>(py: Python<'py>, writes: &[Write<'_>]) -> PyResult<Bound<'py, PyList>> {
+/// Writes as Python gets them: task id, channel and value.
+pub(super) fn written<'py>(
+    py: Python<'py>,
+    writes: &[Write<'_>],
+    serializer: &Serializer<'_, 'py>,
+) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for write in writes {
-        list.append((&write.task_id, write.channel, serialized(py, write.value)?))?;
+        list.append((&write.task_id, write.channel, serializer.load(write.value)?))?;
     }
     Ok(list)
-}
-
-pub(super) fn serialized<'py>(py: Python<'py>, value: Typed<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    (form(py, value.form), PyBytes::new(py, value.bytes)).into_pyobject(py)
-}
-
-/// A stored value, its parts copied straight into the object that Python gets.
-pub(super) fn stored<'py>(py: Python<'py>, value: &Stored<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    let fill = |bytes: &mut [u8]| {
-        value.copy_to(bytes);
-        Ok(())
-    };
-    (form(py, value.form()), PyBytes::new_with(py, value.size_bytes(), fill)?).into_pyobject(py)
-}
-
-/// A form's name; of the usual one there is one object.
-fn form<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
-    if name == "msgpack" { intern!(py, "msgpack").clone() } else { PyString::new(py, name) }
 }

@@ -58,10 +58,26 @@ pub(crate) fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// whatever the `items()` of a dict subclass raises.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, name: impl Display) -> PyResult<()> {
     let start = out.len();
-    encode_value(value, out, 0).map_err(|fault| {
+    let nesting = Nesting { depth: 0, subclasses: Subclasses::AsTheirBase };
+    encode_value(value, out, nesting).map_err(|fault| {
         out.truncate(start);
         fault.into_error(value.py(), name)
     })
+}
+
+/// Encodes `value` at the end of `out` if it is plain: made of None and of exactly bool, int, float, str, bytes, list, tuple and
+/// dict, which every serializer of msgpack writes alike, and nested in less than [`MAX_DEPTH`] levels, which ormsgpack takes. Runs
+/// no Python code.
+///
+/// On `false`, `out` is as it was, and no exception is set; [`encode`] may or may not take the value.
+pub(crate) fn encode_plain(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let nesting = Nesting { depth: 1, subclasses: Subclasses::Refused };
+    let result = encode_value(value, out, nesting);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result.is_ok()
 }
 
 /// Encodes a large `bytes` or `str` with one copy; `None` when `value` is anything else.
@@ -106,13 +122,7 @@ pub(crate) fn encode_to_bytes<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<
 /// # Errors
 /// `ValueError` with the byte offset for malformed input, ext types, and map keys that [`encode`] would not write.
 pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut decoder = Decoder {
-        py,
-        reader: Reader::new(bytes, 0),
-        items: Vec::new(),
-        keys: KeysTaken::take(),
-        fault: Undecodable::Raised,
-    };
+    let mut decoder = Decoder::new(py, bytes);
     match decoder.value(0) {
         Some(value) if decoder.reader.is_at_end() => Ok(value),
         Some(_) => Err(malformed(Malformed { offset: decoder.reader.offset(), what: msgpack::TRAILING })),
@@ -123,28 +133,63 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
     }
 }
 
+/// Decodes exactly one value, if [`decode`] takes it; `None` otherwise, and no exception is set.
+pub(crate) fn decode_plain<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    let mut decoder = Decoder::new(py, bytes);
+    let value = decoder.value(0);
+    if value.is_none() && matches!(decoder.fault, Undecodable::Raised) {
+        drop(PyErr::take(py));
+    }
+    value.filter(|_| decoder.reader.is_at_end())
+}
+
 type Encoded = Result<(), Box<Fault>>;
 
+/// How deep a value lies, and what goes for it there.
+#[derive(Clone, Copy)]
+struct Nesting {
+    depth: u32,
+    subclasses: Subclasses,
+}
+
+/// What becomes of an instance of a subclass of a built-in type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subclasses {
+    AsTheirBase,
+    Refused,
+}
+
+impl Nesting {
+    /// What goes for the items of a container.
+    #[inline]
+    fn inside(self) -> Result<Self, Box<Fault>> {
+        if self.depth as usize >= MAX_DEPTH {
+            return Err(Fault::new(Reason::TooDeep));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+}
+
 #[inline(always)]
-fn encode_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let kind = value.get_type_ptr();
     if kind == &raw mut ffi::PyUnicode_Type {
         encode_str(value, out)
     } else if kind == &raw mut ffi::PyLong_Type {
         encode_int(value, out)
     } else {
-        encode_other(value, out, depth)
+        encode_other(value, out, nesting)
     }
 }
 
 /// The part of [`encode_value`] that is a call of its own, which keeps the frame of each level small.
 #[inline(never)]
-fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let kind = value.get_type_ptr();
     if kind == &raw mut ffi::PyDict_Type {
-        encode_dict(value, out, depth)
+        encode_dict(value, out, nesting)
     } else if kind == &raw mut ffi::PyList_Type {
-        encode_list(value, out, depth)
+        encode_list(value, out, nesting)
     } else if kind == &raw mut ffi::PyFloat_Type {
         encode_float(value, out)
     } else if value.is_none() {
@@ -153,24 +198,24 @@ fn encode_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> En
     } else if kind == &raw mut ffi::PyBool_Type {
         encode_bool(value, out)
     } else if kind == &raw mut ffi::PyTuple_Type {
-        encode_tuple(value, out, depth)
+        encode_tuple(value, out, nesting)
     } else if kind == &raw mut ffi::PyBytes_Type {
         encode_bytes(value, out)
     } else {
-        encode_subclass(value, out, depth)
+        encode_subclass(value, out, nesting)
     }
 }
 
 /// Encodes an instance of a subclass as its base; anything else is refused.
 #[cold]
 #[inline(never)]
-fn encode_subclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
-    match base_of(value) {
+fn encode_subclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
+    match base_of(value).filter(|_| nesting.subclasses == Subclasses::AsTheirBase) {
         Some(Base::Str) => encode_str(value, out),
         Some(Base::Int) => encode_int(value, out),
-        Some(Base::Dict) => encode_items(value, out, depth),
-        Some(Base::List) => encode_list(value, out, depth),
-        Some(Base::Tuple) => encode_tuple(value, out, depth),
+        Some(Base::Dict) => encode_items(value, out, nesting),
+        Some(Base::List) => encode_list(value, out, nesting),
+        Some(Base::Tuple) => encode_tuple(value, out, nesting),
         Some(Base::Bytes) => encode_bytes(value, out),
         Some(Base::Float) => encode_float(value, out),
         None => Err(Fault::new(Reason::NotStorable(value.clone().unbind()))),
@@ -179,20 +224,26 @@ fn encode_subclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) ->
 
 /// Encodes a dict key: str, int, bytes, their subclasses, bool or None.
 #[inline(always)]
-fn encode_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
-    if key.get_type_ptr() == &raw mut ffi::PyUnicode_Type { encode_str(key, out) } else { encode_other_key(key, out) }
+fn encode_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>, subclasses: Subclasses) -> Encoded {
+    if key.get_type_ptr() == &raw mut ffi::PyUnicode_Type {
+        encode_str(key, out)
+    } else {
+        encode_other_key(key, out, subclasses)
+    }
 }
 
 #[inline(never)]
-fn encode_other_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Encoded {
+fn encode_other_key(key: &Bound<'_, PyAny>, out: &mut Vec<u8>, subclasses: Subclasses) -> Encoded {
     if key.is_none() {
         msgpack::write_nil(out);
         return Ok(());
     }
-    if key.get_type_ptr() == &raw mut ffi::PyBool_Type {
+    let kind = key.get_type_ptr();
+    if kind == &raw mut ffi::PyBool_Type {
         return encode_bool(key, out);
     }
-    match base_of(key) {
+    let is_exact = kind == &raw mut ffi::PyLong_Type || kind == &raw mut ffi::PyBytes_Type;
+    match base_of(key).filter(|_| is_exact || subclasses == Subclasses::AsTheirBase) {
         Some(Base::Str) => encode_str(key, out),
         Some(Base::Int) => encode_int(key, out),
         Some(Base::Bytes) => encode_bytes(key, out),
@@ -327,9 +378,9 @@ fn payload<'a>(bytes: &'a Bound<'_, PyAny>) -> &'a [u8] {
 }
 
 #[inline(never)]
-fn encode_list(list: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_list(list: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let list = list.clone();
-    deeper(depth)?;
+    let inside = nesting.inside()?;
     // SAFETY: `list` is a list or a subclass, here and below.
     let count = unsafe { ffi::PyList_Size(list.as_ptr()) };
     msgpack::write_array_head(out, count as usize)?;
@@ -337,7 +388,7 @@ fn encode_list(list: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
         // SAFETY: the call checks `index` against the present size; the reference is borrowed, see the head of the file.
         let item = unsafe { Borrowed::from_ptr_or_opt(list.py(), ffi::PyList_GetItem(list.as_ptr(), index)) };
         let Some(item) = item else { return Err(changed(list.py(), LIST_CHANGED)) };
-        if let Err(fault) = encode_value(&item, out, depth + 1) {
+        if let Err(fault) = encode_value(&item, out, inside) {
             return Err(fault.inside_list(index as usize));
         }
     }
@@ -349,9 +400,9 @@ fn encode_list(list: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
 }
 
 #[inline(never)]
-fn encode_tuple(tuple: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_tuple(tuple: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let tuple = tuple.clone();
-    deeper(depth)?;
+    let inside = nesting.inside()?;
     // SAFETY: `tuple` is a tuple or a subclass.
     let count = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) };
     msgpack::write_array_head(out, count as usize)?;
@@ -359,7 +410,7 @@ fn encode_tuple(tuple: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> En
         // SAFETY: `index` is below the size, and a tuple keeps its items.
         let item = unsafe { Borrowed::from_ptr_or_opt(tuple.py(), ffi::PyTuple_GetItem(tuple.as_ptr(), index)) };
         let Some(item) = item else { return Err(changed(tuple.py(), TUPLE_UNFINISHED)) };
-        if let Err(fault) = encode_value(&item, out, depth + 1) {
+        if let Err(fault) = encode_value(&item, out, inside) {
             return Err(fault.inside_list(index as usize));
         }
     }
@@ -367,9 +418,9 @@ fn encode_tuple(tuple: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> En
 }
 
 #[inline(never)]
-fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let dict = dict.clone();
-    deeper(depth)?;
+    let inside = nesting.inside()?;
     // SAFETY: `dict` is a dict, here and below.
     let count = unsafe { ffi::PyDict_Size(dict.as_ptr()) };
     msgpack::write_map_head(out, count as usize)?;
@@ -383,7 +434,7 @@ fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
             return Err(Fault::new(Reason::Changed(DICT_CHANGED)));
         }
         left -= 1;
-        encode_pair(&key, &value, out, depth)?;
+        encode_pair(&key, &value, out, inside)?;
     }
     // SAFETY: as above.
     if left != 0 || unsafe { ffi::PyDict_Size(dict.as_ptr()) } != count {
@@ -393,14 +444,14 @@ fn encode_dict(dict: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Enco
 }
 
 /// Encodes a dict subclass by its `items()`, which may order or compute them in its own way.
-fn encode_items(mapping: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
-    deeper(depth)?;
+fn encode_items(mapping: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
+    let inside = nesting.inside()?;
     let items = items_of(mapping)?;
     let count = items.len();
     msgpack::write_map_head(out, count)?;
     for index in 0..count {
         let (key, value) = pair_at(&items, index)?;
-        encode_pair(&key, &value, out, depth)?;
+        encode_pair(&key, &value, out, inside)?;
     }
     Ok(())
 }
@@ -422,19 +473,14 @@ fn pair_at<'py>(
 }
 
 #[inline(always)]
-fn encode_pair(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+fn encode_pair(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, nesting: Nesting) -> Encoded {
     let key_at = out.len();
-    encode_key(key, out)?;
+    encode_key(key, out, nesting.subclasses)?;
     let value_at = out.len();
-    match encode_value(value, out, depth + 1) {
+    match encode_value(value, out, nesting) {
         Ok(()) => Ok(()),
         Err(fault) => Err(fault.inside_dict(&out[key_at..value_at])),
     }
-}
-
-#[inline]
-fn deeper(depth: usize) -> Encoded {
-    if depth >= MAX_DEPTH { Err(Fault::new(Reason::TooDeep)) } else { Ok(()) }
 }
 
 /// The fault of a container that changed; takes back the `IndexError` that told so.
@@ -502,7 +548,17 @@ enum Undecodable {
     Raised,
 }
 
-impl<'py> Decoder<'_, 'py> {
+impl<'a, 'py> Decoder<'a, 'py> {
+    fn new(py: Python<'py>, bytes: &'a [u8]) -> Self {
+        Self {
+            py,
+            reader: Reader::new(bytes, 0),
+            items: Vec::new(),
+            keys: KeysTaken::take(),
+            fault: Undecodable::Raised,
+        }
+    }
+
     fn value(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
         let offset = self.reader.offset();
         match self.reader.item() {

@@ -18,6 +18,7 @@ mod fault;
 mod items;
 mod open;
 mod redis;
+mod serializer;
 mod service;
 mod snapshot;
 mod sqlite;

@@ -164,7 +164,7 @@ fn puts_that_meet_on_a_thread_past_its_time_are_both_there_and_nothing_else(engi
             ids(&Threads::new(store.clone()), Query::default()).into_iter().map(|(_, _, id)| id).collect();
         assert_eq!(found, if has_met { vec!["009", "008"] } else { vec!["008"] });
         assert_whole(&store, "thread");
-        assert_eq!(keys(&*store, "thread", "channel:").len(), found.len());
+        assert_eq!(keys(&*store, "thread", "value:").len(), found.len());
     }
     assert!((3..10).contains(&met_at), "they met at {met_at} calls");
 }

@@ -21,7 +21,7 @@ pub(crate) fn keys(store: &dyn Reader, thread_id: &str, prefix: &str) -> BTreeSe
 /// The keys of the chunks, blocks and nodes that the rows of a thread name.
 pub(crate) fn named_chunks(store: &dyn Reader, thread_id: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
-    for row in keys(store, thread_id, "channel:") {
+    for row in keys(store, thread_id, "value:") {
         let record = read(store, thread_id, &row).expect("the row is there");
         let Some(tree) = record.as_array().map(|fields| fields[3].clone()).filter(|tree| !tree.is_nil()) else {
             continue;

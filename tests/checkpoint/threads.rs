@@ -300,7 +300,7 @@ fn a_record_that_cannot_be_read_is_named() {
     on_every_engine(|store, threads| {
         let namespace = "\u{1f}thread:thread\0";
         for (prefix, part) in
-            [("checkpoint:", "its record"), ("channel:", "channel \"a\""), ("write:", "one of its writes")]
+            [("checkpoint:", "its record"), ("value:", "channel \"a\""), ("write:", "one of its writes")]
         {
             threads.put(ROOT, &checkpoint("7", &[("a", Version::Integer(1), Some(b"value"))])).expect("it is put");
             threads.put_writes(ROOT, "7", TASK, &[write(0, b"write")]).expect("they are put");

@@ -204,7 +204,7 @@ fn come_back_and_are_swept_to_the_chunk(store: &Arc<dyn Store>, threads: &Thread
         assert_reads(threads, number, value);
     }
     assert_eq!(keys(&**store, "thread", "chunk:"), named_chunks(&**store, "thread"));
-    assert_eq!(keys(&**store, "thread", "channel:").len(), runs.values().filter(|run| *run != "run 1").count());
+    assert_eq!(keys(&**store, "thread", "value:").len(), runs.values().filter(|run| *run != "run 1").count());
     threads.prune("thread", 2).expect("it is pruned");
     let left: Vec<usize> = runs.iter().filter(|(_, run)| *run != "run 1").map(|(number, _)| *number).collect();
     for number in left.iter().rev().take(2) {

@@ -68,7 +68,7 @@ def test_a_killed_process_leaves_every_checkpoint_whole(url: str, seed: int) -> 
     saver = SwarmStateSaver(url)
     saver.prune(["thread"])
     left = Counter(key.split(":")[0] for key in saver.store.keys("\x1fthread:thread\0"))
-    assert (left["checkpoint"], left["channel"]) == (1, 1)
+    assert (left["checkpoint"], left["value"]) == (1, 1)
     assert left["write"] <= 1
     saver.store.close()
 

@@ -134,7 +134,7 @@ def test_the_checkpoints_of_a_run_go_and_values_that_others_name_stay(saver: Swa
     assert ids(saver.list(None)) == ["3", "1"]
     assert [item.checkpoint["channel_values"] for item in saver.list(None)] == [{"shared": "kept"}] * 2
     assert [item.pending_writes for item in saver.list(None)] == [[("task", "a", 3)], [("task", "a", 1)]]
-    assert sorted(key.split(":")[0] for key in keys(saver, "thread 0")) == ["channel", "checkpoint", "head", "write"]
+    assert sorted(key.split(":")[0] for key in keys(saver, "thread 0")) == ["checkpoint", "head", "value", "write"]
 
 
 def test_a_thread_of_one_run_goes_whole_with_it(saver: SwarmStateSaver) -> None:

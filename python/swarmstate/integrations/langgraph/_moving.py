@@ -13,15 +13,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import ormsgpack
-from langgraph.checkpoint.base import CheckpointMetadata
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from swarmstate.exceptions import InvalidError
 from swarmstate.integrations.langgraph import _namesake
-from swarmstate.integrations.langgraph._saver import SwarmStateSaver, _origin
+from swarmstate.integrations.langgraph._saver import SwarmStateSaver
 
 Progress = Callable[[int, int], None]
 Typed = tuple[str, bytes]
@@ -248,15 +247,14 @@ class _Reader:
         beside: Callable[[Versions], dict[str, Typed]],
     ) -> bool:
         """Store a checkpoint; the values of its channels are `beside` it where it does not hold them."""
-        thread_id, checkpoint_ns, checkpoint_id, parent_id = address
+        thread_id, checkpoint_ns, _, _ = address
         try:
-            known, typed = self._metadata(metadata)
+            known = self._metadata(metadata)
             rest = self._unpacked(*packed)
             versions, held = rest.pop("channel_versions"), rest.pop("channel_values", None)
             wanted = self._wanted(thread_id, checkpoint_ns, versions)
             dumps = _packed if self._keeps_bytes(packed[0]) else self._serde.dumps_typed
             values = {channel: dumps(held[channel]) for channel, _ in wanted if channel in held} if held else {}
-            origin = _origin(cast("CheckpointMetadata", known))
         except Exception:
             return False
         try:
@@ -266,14 +264,12 @@ class _Reader:
             named = {channel: _named(version, values.get(channel)) for channel, version in versions.items()}
             if named != versions:
                 rest["versions_seen"] = _seen(rest["versions_seen"], versions, named)
-            body = dumps(rest)
         except (KeyError, TypeError, ValueError, AttributeError):
             return False
         new = [item for item in named.items() if item not in self._stored]
-        rows = [(channel, version, values.get(channel)) for channel, version in new]
-        if not self._is_taken(
-            self._threads.put, thread_id, checkpoint_ns, checkpoint_id, parent_id, body, typed, origin, named, rows
-        ):
+        rest["channel_versions"] = named
+        rest["channel_values"] = {channel: _Kept(values[channel]) for channel, _ in new if channel in values}
+        if not self._is_taken(self._threads.put, *address, rest, known, dict(new), _Packer(dumps)):
             return False
         self._stored.update(new)
         return True
@@ -300,25 +296,25 @@ class _Reader:
             self._unpacked(*written[2])
         except Exception:
             return False
-        return self._is_taken(
-            self._threads.put_writes, thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, [written]
-        )
+        index, channel, typed = written
+        address, kept = (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path), [(index, channel, _Kept(typed))]
+        return self._is_taken(self._threads.put_writes, *address, kept, _Packer(_packed))
 
     def _is_taken(self, put: Callable[..., None], *arguments: Any) -> bool:
         """Whether the store takes it; names and numbers that no store of ours takes are as good as unreadable."""
         try:
             put(*arguments)
-        except (TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             # A store that is closed says so here.
             self._store.contains("", "")
             return False
         return True
 
-    def _metadata(self, metadata: dict[str, Any] | Typed) -> tuple[dict[str, Any], Typed]:
-        """Metadata, and as it is stored."""
+    def _metadata(self, metadata: dict[str, Any] | Typed) -> _KeptDict:
+        """Metadata, which knows as what it is stored."""
         if isinstance(metadata, dict):
-            return metadata, self._serde.dumps_typed(metadata)
-        return self._unpacked(*metadata), metadata
+            return _KeptDict(metadata, self._serde.dumps_typed(metadata))
+        return _KeptDict(self._unpacked(*metadata), metadata)
 
     def _keeps_bytes(self, form: str) -> bool:
         """Whether objects in values of that form stay as they were packed."""
@@ -328,6 +324,31 @@ class _Reader:
         if self._keeps_bytes(form):
             return ormsgpack.unpackb(stored, ext_hook=ormsgpack.Ext, option=ormsgpack.OPT_NON_STR_KEYS)
         return self._serde.loads_typed((form, stored))
+
+
+class _Kept:
+    """A value that is packed already."""
+
+    def __init__(self, typed: Typed) -> None:
+        self.typed = typed
+
+
+class _KeptDict(dict[str, Any]):
+    """A dict that is packed already."""
+
+    def __init__(self, items: dict[str, Any], typed: Typed) -> None:
+        super().__init__(items)
+        self.typed = typed
+
+
+class _Packer:
+    """A serializer that leaves what is packed already as it is."""
+
+    def __init__(self, dumps: Callable[[Any], Typed]) -> None:
+        self._dumps = dumps
+
+    def dumps_typed(self, obj: Any) -> Typed:
+        return obj.typed if isinstance(obj, _Kept | _KeptDict) else self._dumps(obj)
 
 
 def _nothing_beside(versions: Versions) -> dict[str, Typed]:

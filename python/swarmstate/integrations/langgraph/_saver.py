@@ -1,7 +1,7 @@
 """The checkpointer: LangGraph's shapes to and fro.
 
-Where a record lies, what belongs together and in which order it comes back is the side of `swarmstate._core.Threads`.
-Here values are serialized, and metadata is compared after it was read back, by Python's own `==`.
+Where a record lies, what belongs together and in which order it comes back is the side of `swarmstate._core.Threads`,
+which calls the serializer too. Here metadata is compared after it was read back, by Python's own `==`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -20,12 +21,13 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
+    PendingWrite,
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from swarmstate._core import Checkpoints, Store, Threads
+from swarmstate._core import Checkpoints, Store, Threads, dumps, loads
 from swarmstate.exceptions import InvalidError
 from swarmstate.integrations.langgraph._files import ThreadFiles
 from swarmstate.integrations.langgraph._on_store import OnStore
@@ -81,7 +83,7 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         super().__init__(serde=serde)
         self._stand_on(store)
-        self._threads = Threads(self.store, keep_last=keep_last, ttl=ttl)
+        self._threads = Threads(self.store, plain=_plain_class(), keep_last=keep_last, ttl=ttl)
 
     def put(
         self,
@@ -107,23 +109,15 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         """
         configurable = config["configurable"]
         thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
-        dumps = self.serde.dumps_typed
-        rest: dict[str, Any] = dict(checkpoint)
-        known = get_checkpoint_metadata(config, metadata)
-        channels, versions = rest.pop("channel_values"), rest.pop("channel_versions")
         self._threads.put(
             str(thread_id),
             checkpoint_ns,
             checkpoint["id"],
             configurable.get("checkpoint_id"),
-            dumps(rest),
-            dumps(known),
-            _origin(known),
-            versions,
-            [
-                (channel, version, dumps(channels[channel]) if channel in channels else None)
-                for channel, version in new_versions.items()
-            ],
+            checkpoint,
+            get_checkpoint_metadata(config, metadata),
+            new_versions,
+            self.serde,
         )
         return _config(thread_id, checkpoint_ns, checkpoint["id"])
 
@@ -149,7 +143,6 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             TooLargeError: A value is above the limit of the store; nothing is stored.
         """
         configurable = config["configurable"]
-        dumps = self.serde.dumps_typed
         self._threads.put_writes(
             str(configurable["thread_id"]),
             configurable.get("checkpoint_ns", ""),
@@ -157,9 +150,10 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             task_id,
             task_path,
             [
-                (WRITES_IDX_MAP.get(channel, position), channel, dumps(value))
+                (WRITES_IDX_MAP.get(channel, position), channel, value)
                 for position, (channel, value) in enumerate(writes)
             ],
+            self.serde,
         )
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -176,8 +170,9 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         """
         configurable = config["configurable"]
         thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
-        saved = self._threads.get(str(thread_id), checkpoint_ns, configurable.get("checkpoint_id") or None)
-        return None if saved is None else self._tuple(thread_id, checkpoint_ns, saved)
+        checkpoint_id = configurable.get("checkpoint_id") or None
+        saved = self._threads.get(str(thread_id), checkpoint_ns, checkpoint_id, self.serde)
+        return None if saved is None else _tuple(thread_id, checkpoint_ns, saved)
 
     def list(
         self,
@@ -207,6 +202,7 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             wanted.get("checkpoint_ns"),
             wanted.get("checkpoint_id") or None,
             (before["configurable"].get("checkpoint_id") or None) if before else None,
+            self.serde,
         )
         return self._matching(listing, filter or {}, limit)
 
@@ -216,13 +212,12 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             found = listing.next()
             if found is None:
                 return
-            thread_id, checkpoint_ns, stored = found
-            metadata = self.serde.loads_typed(stored)
+            thread_id, checkpoint_ns, metadata = found
             if any(metadata.get(key) != value for key, value in filter.items()):
                 continue
             saved = listing.load()
             if saved is not None:
-                yield self._tuple(thread_id, checkpoint_ns, saved)
+                yield _tuple(thread_id, checkpoint_ns, saved)
             if remaining is not None:
                 remaining -= 1
 
@@ -353,19 +348,9 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             configurable.get("checkpoint_ns", ""),
             configurable.get("checkpoint_id") or None,
             names,
+            self.serde,
         )
-        return {name: self._history(seed, writes) for name, (seed, writes) in zip(names, found, strict=True)}
-
-    def _history(
-        self, seed: tuple[str, bytes] | None, writes: Sequence[tuple[str, str, tuple[str, bytes]]]
-    ) -> DeltaChannelHistory:
-        loads = self.serde.loads_typed
-        history: DeltaChannelHistory = {
-            "writes": [(task_id, channel, loads(value)) for task_id, channel, value in writes],
-        }
-        if seed is not None:
-            history["seed"] = loads(seed)
-        return history
+        return {name: _history(*of_channel) for name, of_channel in zip(names, found, strict=True)}
 
     def get_next_version(self, current: str | int | float | None, channel: None) -> str:
         """Make the version that follows: a rising number and a random part.
@@ -455,30 +440,30 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         """Read the history of channels, as `get_delta_channel_history` does."""
         return await self._run(self.get_delta_channel_history, config=config, channels=channels)
 
-    def _tuple(self, thread_id: Any, checkpoint_ns: str, saved: _SavedCheckpoint) -> CheckpointTuple:
-        checkpoint_id, parent_id, stored, metadata, versions, values, writes = saved
-        loads = self.serde.loads_typed
-        checkpoint: Checkpoint = loads(stored)
-        checkpoint["channel_versions"] = versions
-        checkpoint["channel_values"] = {channel: loads(value) for channel, value in values.items()}
-        return CheckpointTuple(
-            config=_config(thread_id, checkpoint_ns, checkpoint_id),
-            checkpoint=checkpoint,
-            metadata=loads(metadata),
-            parent_config=_config(thread_id, checkpoint_ns, parent_id) if parent_id else None,
-            pending_writes=[(task_id, channel, loads(value)) for task_id, channel, value in writes],
-        )
+
+@cache
+def _plain_class() -> type[SerializerProtocol] | None:
+    """LangGraph's serializer, if it writes and reads plain values as the core does, whose place that then takes."""
+    plain = {"text": "\u00e4", "": [None, True, 1, -1, 2**63, 0.5, b"bytes"], "deeper": {"a": (), 2: {}}}
+    serde = JsonPlusSerializer()
+    packed = dumps(plain)
+    is_alike = serde.dumps_typed(plain) == ("msgpack", packed) and serde.dumps_typed(None) == ("null", b"")
+    return JsonPlusSerializer if is_alike and serde.loads_typed(("msgpack", packed)) == loads(packed) else None
 
 
-def _origin(metadata: CheckpointMetadata) -> tuple[str | None, list[tuple[str, str]], list[str]]:
-    """What of a checkpoint's metadata decides how long it, and others, are kept."""
-    run_id = metadata.get("run_id")
-    parents, counters = metadata.get("parents"), metadata.get("counters_since_delta_snapshot")
-    return (
-        None if run_id is None else str(run_id),
-        [*parents.items()] if parents else [],
-        [*counters] if counters else [],
+def _tuple(thread_id: Any, checkpoint_ns: str, saved: _SavedCheckpoint) -> CheckpointTuple:
+    checkpoint_id, parent_id, checkpoint, metadata, writes = saved
+    return CheckpointTuple(
+        _config(thread_id, checkpoint_ns, checkpoint_id),
+        checkpoint,
+        metadata,
+        _config(thread_id, checkpoint_ns, parent_id) if parent_id else None,
+        writes,
     )
+
+
+def _history(writes: builtins.list[PendingWrite], *seed: Any) -> DeltaChannelHistory:
+    return {"writes": writes, "seed": seed[0]} if seed else {"writes": writes}
 
 
 def _config(thread_id: Any, checkpoint_ns: str, checkpoint_id: str) -> RunnableConfig:

@@ -1,0 +1,121 @@
+//! LangGraph's serializer at work on values: object to (form, bytes) and back.
+//!
+//! What is plain goes past Python: the serializer that a saver has by default writes it as any other does, and a call of it costs
+//! more than such a value does. All else, and every value under another serializer, is that serializer's own.
+
+use std::ops::Range;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyBytes, PyString, PyType};
+
+use super::codec;
+use crate::checkpoint::{Stored, Typed};
+
+/// The form of values that LangGraph's own serializer writes as msgpack.
+const MSGPACK: &str = "msgpack";
+/// Its form of None, which has no bytes.
+const NULL: &str = "null";
+
+/// A serializer, and whether plain values go past it.
+pub(super) struct Serializer<'a, 'py> {
+    serde: &'a Bound<'py, PyAny>,
+    writes_plain: bool,
+}
+
+/// A value that is serialized.
+pub(super) enum Dumped {
+    /// Stands in the buffer.
+    Plain(&'static str, Range<usize>),
+    /// What the serializer gave.
+    Given(PyBackedStr, PyBackedBytes),
+}
+
+impl Dumped {
+    pub(super) fn typed<'a>(&'a self, buffer: &'a [u8]) -> Typed<'a> {
+        match self {
+            Self::Plain(form, range) => Typed { form, bytes: &buffer[range.clone()] },
+            Self::Given(form, bytes) => Typed { form, bytes },
+        }
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Plain(_, range) => range.len(),
+            Self::Given(_, bytes) => bytes.len(),
+        }
+    }
+}
+
+impl<'a, 'py> Serializer<'a, 'py> {
+    /// `plain` is the class whose own instances write plain values as plain msgpack.
+    pub(super) fn new(serde: &'a Bound<'py, PyAny>, plain: Option<&Py<PyType>>) -> Self {
+        Self { serde, writes_plain: plain.is_some_and(|plain| serde.get_type().is(plain)) }
+    }
+
+    /// Serializes a value; one that is plain at the end of `buffer`.
+    ///
+    /// # Errors
+    /// Whatever the serializer raises; `TypeError` when it gives no (form, bytes).
+    pub(super) fn dump(&self, value: &Bound<'py, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Dumped> {
+        if self.writes_plain {
+            let start = buffer.len();
+            if value.is_none() {
+                return Ok(Dumped::Plain(NULL, start..start));
+            }
+            // Bytes have a form of their own.
+            if !value.is_exact_instance_of::<PyBytes>() && codec::encode_plain(value, buffer) {
+                return Ok(Dumped::Plain(MSGPACK, start..buffer.len()));
+            }
+        }
+        let dumped = self.serde.call_method1(intern!(value.py(), "dumps_typed"), (value,))?;
+        let (form, bytes) = dumped.extract()?;
+        Ok(Dumped::Given(form, bytes))
+    }
+
+    /// Makes the object again.
+    ///
+    /// # Errors
+    /// Whatever the serializer raises.
+    pub(super) fn load(&self, value: Typed<'_>) -> PyResult<Bound<'py, PyAny>> {
+        match self.load_plain(value) {
+            Some(object) => Ok(object),
+            None => self.load_by_call(value.form, PyBytes::new(self.serde.py(), value.bytes)),
+        }
+    }
+
+    /// Makes an object of a stored value; its parts are copied straight into what the serializer gets.
+    ///
+    /// # Errors
+    /// As [`Serializer::load`].
+    pub(super) fn load_stored(&self, value: &Stored<'_>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(bytes) = value.whole() {
+            return self.load(Typed { form: value.form(), bytes });
+        }
+        let fill = |bytes: &mut [u8]| {
+            value.copy_to(bytes);
+            Ok(())
+        };
+        let bytes = PyBytes::new_with(self.serde.py(), value.size_bytes(), fill)?;
+        match self.load_plain(Typed { form: value.form(), bytes: bytes.as_bytes() }) {
+            Some(object) => Ok(object),
+            None => self.load_by_call(value.form(), bytes),
+        }
+    }
+
+    fn load_plain(&self, value: Typed<'_>) -> Option<Bound<'py, PyAny>> {
+        let py = self.serde.py();
+        match value.form {
+            MSGPACK if self.writes_plain => codec::decode_plain(py, value.bytes),
+            NULL if self.writes_plain => Some(py.None().into_bound(py)),
+            _ => None,
+        }
+    }
+
+    fn load_by_call(&self, form: &str, bytes: Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.serde.py();
+        let form = if form == MSGPACK { intern!(py, MSGPACK).clone() } else { PyString::new(py, form) };
+        self.serde.call_method1(intern!(py, "loads_typed"), ((form, bytes),))
+    }
+}
