@@ -9,6 +9,7 @@ mod census;
 mod content;
 mod cut;
 mod encode;
+mod fields;
 mod history;
 mod layout;
 mod listing;

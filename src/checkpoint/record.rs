@@ -4,17 +4,17 @@
 //! here looks into.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::fields::Fields;
+use crate::msgpack::Item;
 use crate::value::{Kind, Value};
 
 /// A value as its serializer wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Typed<'a> {
     /// What the serializer calls the form of the bytes, such as `msgpack`.
     pub form: &'a str,
@@ -44,61 +44,24 @@ impl Serialize for Version<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Version<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(VersionVisitor)
-    }
-}
-
-struct VersionVisitor;
-
-impl<'de> Visitor<'de> for VersionVisitor {
-    type Value = Version<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a 64-bit integer, a float or a text")
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, integer: i64) -> Result<Self::Value, E> {
-        Ok(Version::Integer(integer))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, integer: u64) -> Result<Self::Value, E> {
-        i64::try_from(integer).map(Version::Integer).map_err(E::custom)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, float: f64) -> Result<Self::Value, E> {
-        Ok(Version::Float(float))
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Version::Text(text))
-    }
-}
-
 /// A checkpoint without the values of its channels, which lie beside it by their versions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct CheckpointRecord<'a> {
-    #[serde(borrow)]
     pub(super) parent_id: Option<&'a str>,
     pub(super) checkpoint: Typed<'a>,
     pub(super) metadata: Typed<'a>,
-    #[serde(borrow)]
     pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
-    #[serde(borrow)]
     pub(super) origin: Cow<'a, Origin<'a>>,
 }
 
 /// What a checkpoint's metadata says that decides how long it, and others, are kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Origin<'a> {
     /// The run that made it.
     pub run_id: Option<&'a str>,
     /// The checkpoints that the graphs around its own stood at: namespace and id.
-    #[serde(borrow)]
     pub parents: Vec<(&'a str, &'a str)>,
     /// The channels whose value is to be rebuilt from the writes of its ancestors.
-    #[serde(borrow)]
     pub delta_channels: Vec<&'a str>,
 }
 
@@ -106,7 +69,7 @@ pub struct Origin<'a> {
 pub(super) type Secret = serde_bytes::ByteArray<32>;
 
 /// What a thread knows about itself; every put writes it, so its revision names one state of the thread's checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct HeadRecord {
     pub(super) secret: Secret,
     /// The greatest checkpoint id of the root graph.
@@ -120,7 +83,7 @@ pub(super) struct HeadRecord {
 }
 
 /// A channel's value at a version, of which an empty one has no record: whole, or what behind its chunks is left of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct ValueRecord<'a> {
     pub(super) form: &'a str,
     /// The xxh3-64 of the whole value, seeded with that of the form.
@@ -128,12 +91,11 @@ pub(super) struct ValueRecord<'a> {
     /// The whole value, or its tail.
     #[serde(with = "serde_bytes")]
     pub(super) bytes: &'a [u8],
-    #[serde(borrow)]
     pub(super) tree: Option<Tree<'a>>,
 }
 
 /// What of a value stands in chunks, and how to find them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Tree<'a> {
     /// The bytes of the whole value.
     pub(super) length: u64,
@@ -141,7 +103,6 @@ pub(super) struct Tree<'a> {
     #[serde(with = "serde_bytes")]
     pub(super) head: &'a [u8],
     /// For each level, blocks first, the hashes that no node above has, one behind the other.
-    #[serde(borrow)]
     pub(super) levels: Vec<Cow<'a, Bytes>>,
     /// The hashes of the chunks behind the last block.
     #[serde(with = "serde_bytes")]
@@ -149,11 +110,110 @@ pub(super) struct Tree<'a> {
 }
 
 /// What a task wrote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct WriteRecord<'a> {
     pub(super) task_path: &'a str,
     pub(super) channel: &'a str,
     pub(super) value: Typed<'a>,
+}
+
+/// What can be read again as it was written, its fields in their order.
+pub(super) trait Record<'a>: Sized {
+    /// `None` where something else stands.
+    fn read(fields: &mut Fields<'a>) -> Option<Self>;
+}
+
+impl<'a> Record<'a> for Typed<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(2)?;
+        Some(Self { form: fields.text()?, bytes: fields.bytes()? })
+    }
+}
+
+impl<'a> Record<'a> for Version<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        match fields.item()? {
+            Item::Unsigned(integer) => i64::try_from(integer).ok().map(Self::Integer),
+            Item::Signed(integer) => Some(Self::Integer(integer)),
+            Item::Float(float) => Some(Self::Float(float)),
+            Item::Str(text) => str::from_utf8(text).ok().map(Self::Text),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Record<'a> for CheckpointRecord<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(5)?;
+        Some(Self {
+            parent_id: fields.optional(Fields::text)?,
+            checkpoint: Typed::read(fields)?,
+            metadata: Typed::read(fields)?,
+            versions: Cow::Owned(fields.list_of(|fields| {
+                fields.list(2)?;
+                Some((fields.text()?, Version::read(fields)?))
+            })?),
+            origin: Cow::Owned(Origin::read(fields)?),
+        })
+    }
+}
+
+impl<'a> Record<'a> for Origin<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(3)?;
+        Some(Self {
+            run_id: fields.optional(Fields::text)?,
+            parents: fields.list_of(|fields| {
+                fields.list(2)?;
+                Some((fields.text()?, fields.text()?))
+            })?,
+            delta_channels: fields.list_of(Fields::text)?,
+        })
+    }
+}
+
+impl Record<'_> for HeadRecord {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.list(5)?;
+        Some(Self {
+            secret: Secret::new(fields.bytes()?.try_into().ok()?),
+            latest: fields.optional(Fields::text)?.map(str::to_owned),
+            checkpoints: fields.count()?,
+            puts_since_sweep: fields.count()?,
+            put_at: fields.optional(Fields::integer)?,
+        })
+    }
+}
+
+impl<'a> Record<'a> for ValueRecord<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(4)?;
+        Some(Self {
+            form: fields.text()?,
+            check: fields.count()?,
+            bytes: fields.bytes()?,
+            tree: fields.optional(Tree::read)?,
+        })
+    }
+}
+
+impl<'a> Record<'a> for Tree<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(4)?;
+        Some(Self {
+            length: fields.count()?,
+            head: fields.bytes()?,
+            levels: fields.list_of(|fields| Some(Cow::Borrowed(Bytes::new(fields.bytes()?))))?,
+            chunks: fields.bytes()?,
+        })
+    }
+}
+
+impl<'a> Record<'a> for WriteRecord<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.list(3)?;
+        Some(Self { task_path: fields.text()?, channel: fields.text()?, value: Typed::read(fields)? })
+    }
 }
 
 /// The record in the form that a store keeps; `size_hint` is about the bytes that it will take.
@@ -164,8 +224,9 @@ pub(super) fn encode(record: &impl Serialize, size_hint: usize) -> Value<'static
 }
 
 /// The record that `bytes` hold; `None` when they hold no such record.
-pub(super) fn decode<'a, R: Deserialize<'a>>(bytes: &'a [u8]) -> Option<R> {
-    rmp_serde::from_slice(bytes).ok()
+pub(super) fn decode<'a, R: Record<'a>>(bytes: &'a [u8]) -> Option<R> {
+    let mut fields = Fields::new(bytes);
+    R::read(&mut fields).filter(|_| fields.is_at_end())
 }
 
 /// A list of the record and the xxh3-64 of its bytes, so that other bytes than those that were stored are never taken for it.
@@ -179,7 +240,7 @@ pub(super) fn encode_checked(record: &impl Serialize, size_hint: usize) -> Value
 }
 
 /// The record that [`encode_checked`] wrote; `None` when these are not the bytes that it wrote.
-pub(super) fn decode_checked<'a, R: Deserialize<'a>>(bytes: &'a [u8]) -> Option<R> {
+pub(super) fn decode_checked<'a, R: Record<'a>>(bytes: &'a [u8]) -> Option<R> {
     let (record, found) = bytes.strip_prefix(&[LIST_OF_TWO])?.split_last_chunk()?;
     if *found == check(record) { decode(record) } else { None }
 }

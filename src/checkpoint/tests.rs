@@ -1,10 +1,16 @@
-//! How values are cut: always the same, whatever they were cut after, and never so that a byte is lost; and where they lie.
+//! How values are cut: always the same, whatever they were cut after, and never so that a byte is lost; where they lie; and how
+//! records are read.
+
+use std::borrow::Cow;
 
 use proptest::prelude::*;
 
 use super::cut::{self, Common};
 use super::layout;
-use super::record::{Secret, Version};
+use super::record::{
+    CheckpointRecord, HeadRecord, Origin, Secret, Typed, ValueRecord, Version, WriteRecord, decode, decode_checked,
+    encode, encode_checked,
+};
 use super::shape::{Known, Shape};
 
 /// A change to a value.
@@ -162,5 +168,55 @@ proptest! {
         let row = |number: u64, channel: &str| row(&format!("{number:032}.0123"), channel);
         let order = row(numbers.0, &channels.0).cmp(&row(numbers.1, &channels.1));
         prop_assert_eq!(order, numbers.1.cmp(&numbers.0).then(channels.0.cmp(&channels.1)));
+    }
+}
+
+/// Whether a record that is read is written again as it was.
+fn is_read_again(record: &CheckpointRecord<'_>) -> bool {
+    let (plain, checked) = (encode(record, 0), encode_checked(record, 0));
+    let read: [Option<CheckpointRecord<'_>>; 2] = [decode(plain.as_bytes()), decode_checked(checked.as_bytes())];
+    read.iter().all(|found| found.as_ref().is_some_and(|found| encode(found, 0).as_bytes() == plain.as_bytes()))
+}
+
+proptest! {
+    #[test]
+    fn a_checkpoint_is_read_as_it_was_written(
+        parent_id in prop::option::of("\\PC{0,40}"),
+        form in "\\PC{0,8}",
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        channels in prop::collection::vec(("\\PC{0,40}", any::<i64>(), 0..3), 0..40),
+        names in prop::collection::vec("\\PC{0,8}", 0..20),
+    ) {
+        let texts: Vec<String> = channels.iter().map(|(_, number, _)| number.to_string()).collect();
+        let versions = channels.iter().zip(&texts).map(|((channel, number, kind), text)| {
+            let version = match kind {
+                0 => Version::Integer(*number),
+                1 => Version::Float(*number as f64),
+                _ => Version::Text(text),
+            };
+            (channel.as_str(), version)
+        });
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let origin =
+            Origin { run_id: names.first().copied(), parents: names.iter().map(|name| (*name, *name)).collect(), delta_channels: names };
+        let typed = Typed { form: &form, bytes: &bytes };
+        let record = CheckpointRecord {
+            parent_id: parent_id.as_deref(),
+            checkpoint: typed,
+            metadata: typed,
+            versions: Cow::Owned(versions.collect()),
+            origin: Cow::Owned(origin),
+        };
+        prop_assert!(is_read_again(&record));
+    }
+
+    #[test]
+    fn other_bytes_are_no_record_and_do_no_harm(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..200), head in prop::sample::select(vec![0x93, 0x94, 0x95, 0xdd]),
+    ) {
+        bytes.insert(0, head);
+        prop_assert!(decode::<HeadRecord>(&bytes).is_none());
+        let _ = (decode::<CheckpointRecord<'_>>(&bytes), decode::<ValueRecord<'_>>(&bytes), decode::<WriteRecord<'_>>(&bytes));
+        prop_assert!(decode_checked::<WriteRecord<'_>>(&bytes).is_none());
     }
 }

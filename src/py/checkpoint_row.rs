@@ -91,20 +91,17 @@ impl<'py> CheckpointParts<'py> {
 struct OriginParts<'py> {
     run_id: Option<Bound<'py, PyString>>,
     parents: Vec<Pair<'py>>,
-    delta_channels: Vec<Bound<'py, PyAny>>,
+    delta_channels: Vec<Pair<'py>>,
 }
 
 impl<'py> OriginParts<'py> {
     fn of(metadata: &Bound<'py, PyDict>) -> PyResult<Self> {
         let py = metadata.py();
-        let named = |name| Ok::<_, PyErr>(metadata.get_item(name)?.filter(|found| !found.is_none()));
-        let parents = named(intern!(py, "parents"))?;
-        let counters = named(intern!(py, "counters_since_delta_snapshot"))?;
+        let run_id = metadata.get_item(intern!(py, "run_id"))?.filter(|run_id| !run_id.is_none());
         Ok(Self {
-            run_id: named(intern!(py, "run_id"))?.map(|run_id| run_id.str()).transpose()?,
-            parents: parents
-                .map_or(Ok(Vec::new()), |parents| Ok::<_, PyErr>(parents.cast::<PyDict>()?.iter().collect()))?,
-            delta_channels: counters.map_or(Ok(Vec::new()), |counters| counters.try_iter()?.collect())?,
+            run_id: run_id.map(|run_id| run_id.str()).transpose()?,
+            parents: pairs(metadata, intern!(py, "parents"))?,
+            delta_channels: pairs(metadata, intern!(py, "counters_since_delta_snapshot"))?,
         })
     }
 
@@ -113,9 +110,16 @@ impl<'py> OriginParts<'py> {
         Ok(Origin {
             run_id: self.run_id.as_ref().map(|run_id| run_id.extract()).transpose()?,
             parents: parents.collect::<PyResult<_>>()?,
-            delta_channels: self.delta_channels.iter().map(|name| name.extract()).collect::<PyResult<_>>()?,
+            delta_channels: self.delta_channels.iter().map(|(name, _)| name.extract()).collect::<PyResult<_>>()?,
         })
     }
+}
+
+/// The items of a dict in the metadata; none where something else stands there, which is not LangGraph's.
+fn pairs<'py>(metadata: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Vec<Pair<'py>>> {
+    let found = metadata.get_item(name)?;
+    let dict = found.as_ref().and_then(|found| found.cast::<PyDict>().ok());
+    Ok(dict.map(|dict| dict.iter().collect()).unwrap_or_default())
 }
 
 /// Takes a dict out of `rest`.

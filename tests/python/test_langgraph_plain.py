@@ -221,3 +221,13 @@ def test_a_serializer_of_a_release_that_writes_otherwise_is_asked_for_every_valu
     monkeypatch.setattr(JsonPlusSerializer, "dumps_typed", lambda self, obj: ("new form", b""))
 
     assert _saver._plain_class.__wrapped__() is None
+
+
+@pytest.mark.parametrize("other", [None, [], "text", 1])
+def test_metadata_of_ones_own_under_names_of_langgraph_is_kept(memory_store: ss.Store, other: Any) -> None:
+    saver = SwarmStateSaver(memory_store)
+    mine = {"run_id": other, "parents": other, "counters_since_delta_snapshot": other}
+
+    config = put(saver, config_of(), "1", {"a": 1}, **mine)
+
+    assert get(saver, config).metadata == {"source": "loop", **mine}
