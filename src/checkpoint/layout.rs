@@ -5,8 +5,8 @@
 //! namespace is the last of them; keys of writes sort by number, not by digits. What a put of small values writes stands side by
 //! side: the newest checkpoint, the head, the newest values, so that a file's pages of keys in order are changed at one place.
 
-use super::record::Version;
 use super::shape::Hash;
+use super::version::{Made, Version};
 use crate::error::Result;
 use crate::key::{Key, KeyReader, KeyWriter, Namespace, Prefix};
 
@@ -19,10 +19,11 @@ const WRITE: &str = "write:";
 const CHUNK: &str = "chunk:";
 /// The digits of a hash: those of base64url, in the order of ASCII.
 const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-/// Stand before a version, so that 1, 1.0 and "1" are three.
+/// Stand before a version, so that 1, 1.0 and "1" are three, and those that the saver makes are by themselves.
 const INTEGER: &str = "i";
 const FLOAT: &str = "f";
 const TEXT: &str = "s";
+const MADE: &str = "m";
 
 /// Where the branches of a thread lie.
 pub(super) fn thread(thread_id: &str) -> Result<Namespace<'static>> {
@@ -82,25 +83,19 @@ pub(super) fn read_checkpoint(key: &str) -> Option<(String, String)> {
     parts.is_at_end().then(|| (checkpoint_ns.into_owned(), checkpoint_id.into_owned()))
 }
 
-/// The key of a channel's value at a version. The newest version sorts first.
+/// The key of a channel's value at a version. Of the versions that the saver makes, the newest sorts
+/// first.
 pub(super) fn channel(checkpoint_ns: &str, channel: &str, version: &Version<'_>) -> Result<Key<'static>> {
     let key = KeyWriter::new().tag(VALUE).text(checkpoint_ns);
-    let key = match *version {
+    let key = match version.stored() {
         Version::Integer(integer) => key.tag(INTEGER).number(!integer),
         Version::Float(float) => key.tag(FLOAT).number(!float_bits(float)),
-        Version::Text(text) => key.tag(TEXT).text(&newest_first(text)),
+        Version::Text(text) => key.tag(TEXT).text(text),
+        Version::Made(Made { number, random }) => {
+            key.tag(MADE).number(!number.cast_signed()).number(random.cast_signed())
+        }
     };
     Key::new(key.text(channel).finish())
-}
-
-/// A version with the number that it begins with turned round, which makes one text of one text.
-fn newest_first(version: &str) -> String {
-    let digits = version.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, rest) = version.split_at(digits);
-    let mut out = String::with_capacity(version.len());
-    out.extend(number.bytes().map(|digit| char::from(b'0' + b'9' - digit)));
-    out.push_str(rest);
-    out
 }
 
 /// What the keys of all channels' values of a thread begin with.

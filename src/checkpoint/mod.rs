@@ -25,6 +25,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod version;
 
 use std::sync::Arc;
 
@@ -36,11 +37,12 @@ pub use self::listing::{Listing, Query};
 pub(crate) use self::moving::{Arrival, check_record, is_head, thread_in};
 pub use self::overview::{ThreadInfo, ThreadUsage, Wanted};
 use self::recent::Recent;
-pub use self::record::{Origin, Typed, Version};
+pub use self::record::{Origin, Typed};
 use self::retention::Keeper;
 pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
 use self::thread::{Thread, retried};
+pub use self::version::{Made, Version};
 use crate::error::Result;
 use crate::store::{Store, StoreExt};
 

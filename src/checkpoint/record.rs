@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fields::Fields;
-use crate::msgpack::Item;
+use super::version::Version;
 use crate::value::{Kind, Value};
 
 /// A value as its serializer wrote it.
@@ -21,27 +21,6 @@ pub struct Typed<'a> {
     /// The bytes.
     #[serde(with = "serde_bytes")]
     pub bytes: &'a [u8],
-}
-
-/// The version of a channel: three types that never equal one another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Version<'a> {
-    /// A whole number.
-    Integer(i64),
-    /// A floating number.
-    Float(f64),
-    /// A text.
-    Text(&'a str),
-}
-
-impl Serialize for Version<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Self::Integer(integer) => serializer.serialize_i64(integer),
-            Self::Float(float) => serializer.serialize_f64(float),
-            Self::Text(text) => serializer.serialize_str(text),
-        }
-    }
 }
 
 /// A checkpoint without the values of its channels, which lie beside it by their versions.
@@ -127,18 +106,6 @@ impl<'a> Record<'a> for Typed<'a> {
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
         fields.list(2)?;
         Some(Self { form: fields.text()?, bytes: fields.bytes()? })
-    }
-}
-
-impl<'a> Record<'a> for Version<'a> {
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        match fields.item()? {
-            Item::Unsigned(integer) => i64::try_from(integer).ok().map(Self::Integer),
-            Item::Signed(integer) => Some(Self::Integer(integer)),
-            Item::Float(float) => Some(Self::Float(float)),
-            Item::Str(text) => str::from_utf8(text).ok().map(Self::Text),
-            _ => None,
-        }
     }
 }
 

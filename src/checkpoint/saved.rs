@@ -5,7 +5,8 @@
 use super::Place;
 use super::content::{Content, Stored, Trust};
 use super::layout::{self, WriteKey};
-use super::record::{self, CheckpointRecord, Typed, Version, WriteRecord};
+use super::record::{self, CheckpointRecord, Typed, WriteRecord};
+use super::version::Version;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
 use crate::store::{Range, Reader};

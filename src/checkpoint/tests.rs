@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use super::cut::{self, Common};
 use super::layout;
 use super::record::{
-    CheckpointRecord, HeadRecord, Origin, Secret, Typed, ValueRecord, Version, WriteRecord, decode, decode_checked,
-    encode, encode_checked,
+    CheckpointRecord, HeadRecord, Origin, Secret, Typed, ValueRecord, WriteRecord, decode, decode_checked, encode,
+    encode_checked,
 };
 use super::shape::{Known, Shape};
+use super::version::Version;
 
 /// A change to a value.
 #[derive(Clone, Debug)]
@@ -164,8 +165,8 @@ proptest! {
     }
 
     #[test]
-    fn the_newest_version_lies_first(numbers in (0..u64::MAX, 0..u64::MAX), channels in ("[a-z]{0,3}", "[a-z]{0,3}")) {
-        let row = |number: u64, channel: &str| row(&format!("{number:032}.0123"), channel);
+    fn the_newest_version_lies_first(numbers in (0..1u64 << 63, 0..1u64 << 63), channels in ("[a-z]{0,3}", "[a-z]{0,3}")) {
+        let row = |number: u64, channel: &str| row(&format!("{number:032}.0123456789abcdef"), channel);
         let order = row(numbers.0, &channels.0).cmp(&row(numbers.1, &channels.1));
         prop_assert_eq!(order, numbers.1.cmp(&numbers.0).then(channels.0.cmp(&channels.1)));
     }
@@ -187,7 +188,11 @@ proptest! {
         channels in prop::collection::vec(("\\PC{0,40}", any::<i64>(), 0..3), 0..40),
         names in prop::collection::vec("\\PC{0,8}", 0..20),
     ) {
-        let texts: Vec<String> = channels.iter().map(|(_, number, _)| number.to_string()).collect();
+        let written = |number: i64| match number % 2 {
+            0 => number.to_string(),
+            _ => format!("{:032}.{number:016x}", number.unsigned_abs()),
+        };
+        let texts: Vec<String> = channels.iter().map(|(_, number, _)| written(*number)).collect();
         let versions = channels.iter().zip(&texts).map(|((channel, number, kind), text)| {
             let version = match kind {
                 0 => Version::Integer(*number),
@@ -218,5 +223,30 @@ proptest! {
         prop_assert!(decode::<HeadRecord>(&bytes).is_none());
         let _ = (decode::<CheckpointRecord<'_>>(&bytes), decode::<ValueRecord<'_>>(&bytes), decode::<WriteRecord<'_>>(&bytes));
         prop_assert!(decode_checked::<WriteRecord<'_>>(&bytes).is_none());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_text_that_is_stored_as_numbers_is_the_same_text_again(
+        text in prop_oneof![
+            "[0-9]{32}\\.[0-9a-f]{16}",
+            "0{13,14}[0-9]{18,19}\\.[0-9a-f]{16}",
+            "0{31}[0-9]\\.[0-9a-fA-F]{15,17}",
+            "\\PC{49}",
+        ]
+    ) {
+        let found = match Version::Text(&text).stored() {
+            Version::Made(made) => made.text().as_str().to_owned(),
+            Version::Text(text) => text.to_owned(),
+            other => panic!("{other:?} is no text"),
+        };
+        prop_assert_eq!(&found, &text);
+        let is_made = text.split_once('.').is_some_and(|(number, random)| {
+            let is_number = number.len() == 32 && number.bytes().all(|digit| digit.is_ascii_digit());
+            let is_random = random.len() == 16 && random.bytes().all(|digit| b"0123456789abcdef".contains(&digit));
+            is_number && is_random && number.parse::<i64>().is_ok()
+        });
+        prop_assert_eq!(matches!(Version::Text(&text).stored(), Version::Made(_)), is_made);
     }
 }

@@ -179,6 +179,7 @@ pub(super) fn to_tuple<'py>(
             Version::Integer(integer) => versions_by_channel.set_item(&name, integer)?,
             Version::Float(float) => versions_by_channel.set_item(&name, float)?,
             Version::Text(text) => versions_by_channel.set_item(&name, text)?,
+            Version::Made(made) => versions_by_channel.set_item(&name, made.text().as_str())?,
         }
         // Values come in the order of the versions.
         if let Some((_, value)) = values.next_if(|(held, _)| *held == channel) {

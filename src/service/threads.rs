@@ -150,6 +150,7 @@ fn written(version: Version<'_>) -> String {
         Version::Integer(integer) => integer.to_string(),
         Version::Float(float) => float.to_string(),
         Version::Text(text) => text.to_owned(),
+        Version::Made(made) => made.text().as_str().to_owned(),
     }
 }
 

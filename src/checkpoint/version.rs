@@ -1,0 +1,108 @@
+//! The version of a channel.
+//!
+//! A checkpoint names one for each of its channels, and each value is stored under one, so what a thread takes is to a good part
+//! versions. Those that the saver makes are texts of 49 characters which say no more than two numbers, and are kept as these.
+
+use serde::{Serialize, Serializer};
+
+use super::fields::Fields;
+use super::record::Record;
+use crate::msgpack::Item;
+
+/// The version of a channel: three types that never equal one another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Version<'a> {
+    /// A whole number.
+    Integer(i64),
+    /// A floating number.
+    Float(f64),
+    /// A text.
+    Text(&'a str),
+    /// A text as the saver makes them.
+    Made(Made),
+}
+
+impl Version<'_> {
+    /// The same version, in the one form in which it is stored.
+    pub(super) fn stored(self) -> Self {
+        match self {
+            Self::Text(text) => Made::of(text).map_or(self, Self::Made),
+            other => other,
+        }
+    }
+}
+
+/// What a version of the saver says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Below 2^63.
+    pub(super) number: u64,
+    pub(super) random: u64,
+}
+
+/// The decimal digits of the number, and with a point behind it the hexadecimal ones of the random part.
+const NUMBER_DIGITS: usize = 32;
+const MADE_LENGTH: usize = NUMBER_DIGITS + 1 + 16;
+
+impl Made {
+    /// What `text` says; `None` where it is another text than [`Made::text`] gives.
+    fn of(text: &str) -> Option<Self> {
+        let (number, random) = text.split_at_checked(NUMBER_DIGITS)?;
+        let random = random.strip_prefix('.')?;
+        let is_decimal = number.bytes().all(|digit| digit.is_ascii_digit());
+        let is_hexadecimal = random.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if text.len() != MADE_LENGTH || !is_decimal || !is_hexadecimal {
+            return None;
+        }
+        let number: i64 = number.parse().ok()?;
+        Some(Self { number: number.cast_unsigned(), random: u64::from_str_radix(random, 16).ok()? })
+    }
+
+    /// The text that it stands for.
+    pub(crate) fn text(self) -> MadeText {
+        let mut text = [b'.'; MADE_LENGTH];
+        let (mut number, mut random) = (self.number, self.random);
+        for digit in text[..NUMBER_DIGITS].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        for digit in text[NUMBER_DIGITS + 1..].iter_mut().rev() {
+            *digit = b"0123456789abcdef"[(random % 16) as usize];
+            random /= 16;
+        }
+        MadeText(text)
+    }
+}
+
+/// The text of a version that the saver made.
+pub(crate) struct MadeText([u8; MADE_LENGTH]);
+
+impl MadeText {
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl Serialize for Version<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.stored() {
+            Self::Integer(integer) => serializer.serialize_i64(integer),
+            Self::Float(float) => serializer.serialize_f64(float),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Made(Made { number, random }) => (number, random).serialize(serializer),
+        }
+    }
+}
+
+impl<'a> Record<'a> for Version<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        match fields.item()? {
+            Item::Unsigned(integer) => i64::try_from(integer).ok().map(Self::Integer),
+            Item::Signed(integer) => Some(Self::Integer(integer)),
+            Item::Float(float) => Some(Self::Float(float)),
+            Item::Str(text) => str::from_utf8(text).ok().map(Self::Text),
+            Item::Array(2) => Some(Self::Made(Made { number: fields.count()?, random: fields.count()? })),
+            _ => None,
+        }
+    }
+}
