@@ -104,9 +104,9 @@ impl PyThreads {
         checkpoint_ns: &str,
         checkpoint_id: &str,
         parent_id: Option<&str>,
-        checkpoint: &Bound<'py, PyDict>,
+        checkpoint: &Bound<'py, PyAny>,
         metadata: &Bound<'py, PyDict>,
-        new_versions: &Bound<'py, PyDict>,
+        new_versions: &Bound<'py, PyAny>,
         serde: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         with_buffer(|buffer| {

@@ -28,18 +28,18 @@ pub(super) struct CheckpointParts<'py> {
 impl<'py> CheckpointParts<'py> {
     /// Takes a checkpoint apart and serializes its parts; the arguments stay as they are.
     pub(super) fn new(
-        checkpoint: &Bound<'py, PyDict>,
+        checkpoint: &Bound<'py, PyAny>,
         metadata: &Bound<'py, PyDict>,
-        new_versions: &Bound<'py, PyDict>,
+        new_versions: &Bound<'py, PyAny>,
         serializer: &Serializer<'_, 'py>,
         buffer: &mut Vec<u8>,
     ) -> PyResult<Self> {
         let py = checkpoint.py();
-        let rest = checkpoint.copy()?;
+        let rest = dict_of(checkpoint)?.copy()?;
         let channels = taken(&rest, intern!(py, "channel_values"))?;
         let versions = taken(&rest, intern!(py, "channel_versions"))?;
         // Serializing runs Python code, which may change the dict.
-        let new_versions: Vec<Pair<'py>> = new_versions.iter().collect();
+        let new_versions: Vec<Pair<'py>> = dict_of(new_versions)?.iter().collect();
         let mut values = Vec::with_capacity(new_versions.len());
         for (channel, version) in new_versions {
             let value = channels.get_item(&channel)?.map(|value| serializer.dump(&value, buffer)).transpose()?;
@@ -122,11 +122,19 @@ fn pairs<'py>(metadata: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyR
     Ok(dict.map(|dict| dict.iter().collect()).unwrap_or_default())
 }
 
-/// Takes a dict out of `rest`.
+/// A dict as it is, and of any other mapping, a subclass of dict included, the dict of what its `items()` say.
+fn dict_of<'py>(mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    match mapping.cast_exact::<PyDict>() {
+        Ok(dict) => Ok(dict.clone()),
+        Err(_) => PyDict::from_sequence(&mapping.call_method0(intern!(mapping.py(), "items"))?),
+    }
+}
+
+/// Takes a mapping out of `rest`.
 fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
     let found = rest.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
     rest.del_item(name)?;
-    Ok(found.cast_into()?)
+    dict_of(&found)
 }
 
 /// Serializes what a task wrote.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
 use super::codec;
 use crate::checkpoint::{Stored, Typed};
@@ -51,7 +51,7 @@ impl Dumped {
 impl<'a, 'py> Serializer<'a, 'py> {
     /// `plain` is the class whose own instances write plain values as plain msgpack.
     pub(super) fn new(serde: &'a Bound<'py, PyAny>, plain: Option<&Py<PyType>>) -> Self {
-        Self { serde, writes_plain: plain.is_some_and(|plain| serde.get_type().is(plain)) }
+        Self { serde, writes_plain: plain.is_some_and(|plain| serde.get_type().is(plain)) && !is_patched(serde) }
     }
 
     /// Serializes a value; one that is plain at the end of `buffer`.
@@ -118,4 +118,12 @@ impl<'a, 'py> Serializer<'a, 'py> {
         let form = if form == MSGPACK { intern!(py, MSGPACK).clone() } else { PyString::new(py, form) };
         self.serde.call_method1(intern!(py, "loads_typed"), ((form, bytes),))
     }
+}
+
+/// Whether an object has methods of a serializer of its own, in the place of those of its class.
+fn is_patched(serde: &Bound<'_, PyAny>) -> bool {
+    let py = serde.py();
+    let has = |own: &Bound<'_, PyDict>, name| own.contains(name).unwrap_or(true);
+    let own = serde.getattr(intern!(py, "__dict__")).ok().and_then(|own| own.cast_into::<PyDict>().ok());
+    own.is_none_or(|own| has(&own, intern!(py, "dumps_typed")) || has(&own, intern!(py, "loads_typed")))
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
-from collections import OrderedDict, defaultdict
-from datetime import UTC, datetime
+from collections import ChainMap, OrderedDict, defaultdict
+from collections.abc import Callable
+from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +20,7 @@ from langgraph.types import Send
 from langgraph_given import checkpoint_of, config_of, get, put
 
 import swarmstate as ss
-from swarmstate.integrations.langgraph import SwarmStateSaver, _saver
+from swarmstate.integrations.langgraph import SwarmStateSaver
 
 SERDE = JsonPlusSerializer()
 
@@ -72,7 +74,7 @@ other_leaves = st.sampled_from(
         bytearray(b"array"),
         {1, 2},
         frozenset("a"),
-        datetime(2026, 1, 2, tzinfo=UTC),
+        datetime(2026, 1, 2, tzinfo=timezone.utc),
         uuid.UUID(int=5),
         HumanMessage("hello", id="1"),
         Send("node", {"a": (1,)}),
@@ -214,13 +216,46 @@ def test_a_serializer_that_gives_no_form_and_bytes_is_refused(memory_store: ss.S
 
 
 def test_a_serializer_of_a_release_that_writes_otherwise_is_asked_for_every_value(
-    monkeypatch: pytest.MonkeyPatch,
+    memory_store: ss.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _saver._plain_class.__wrapped__() is JsonPlusSerializer
+    def dumps_typed(self: JsonPlusSerializer, obj: Any) -> tuple[str, bytes]:
+        return "new form", repr(obj).encode()
 
-    monkeypatch.setattr(JsonPlusSerializer, "dumps_typed", lambda self, obj: ("new form", b""))
+    monkeypatch.setattr(JsonPlusSerializer, "dumps_typed", dumps_typed)
+    config = put(SwarmStateSaver(memory_store), config_of(), "1", {"a": 1})
+    monkeypatch.undo()
 
-    assert _saver._plain_class.__wrapped__() is None
+    with pytest.raises(NotImplementedError, match="new form"):
+        get(SwarmStateSaver(memory_store), config)
+
+
+def test_an_instance_with_methods_of_its_own_is_asked_for_every_value(memory_store: ss.Store) -> None:
+    serde, asked = JsonPlusSerializer(), []
+    original = serde.dumps_typed
+    serde.dumps_typed = lambda obj: asked.append(obj) or original(obj)  # type: ignore[method-assign, func-returns-value]
+
+    put(SwarmStateSaver(memory_store, serde=serde), config_of(), "1", {"a": 1})
+
+    assert asked[0] == 1
+    assert len(asked) == 3
+
+
+class Doubled(dict[str, Any]):
+    """A dict that is not what it holds."""
+
+    def items(self) -> Any:
+        return [*super().items(), ("b", super().__getitem__("a"))]
+
+
+@pytest.mark.parametrize("kind", [MappingProxyType, ChainMap, OrderedDict, Doubled])
+def test_any_mapping_stands_for_a_dict(memory_store: ss.Store, kind: Callable[[Any], Any]) -> None:
+    values, versions = kind({"a": 1}), kind({"a": "1"})
+    checkpoint = {**checkpoint_of("1"), "channel_values": values, "channel_versions": versions}
+    saver = SwarmStateSaver(memory_store)
+
+    config = saver.put(config_of(), kind(checkpoint | {"a": 0}), {}, versions)
+
+    assert get(saver, config).checkpoint["channel_values"] == dict(values.items())
 
 
 @pytest.mark.parametrize("other", [None, [], "text", 1])

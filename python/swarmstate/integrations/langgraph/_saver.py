@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,8 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             serde = JsonPlusSerializer(allowed_msgpack_modules=None)
         super().__init__(serde=serde)
         self._stand_on(store)
-        self._threads = Threads(self.store, plain=_plain_class(), keep_last=keep_last, ttl=ttl)
+        plain = _plain_class(JsonPlusSerializer.dumps_typed, JsonPlusSerializer.loads_typed)
+        self._threads = Threads(self.store, plain=plain, keep_last=keep_last, ttl=ttl)
 
     def put(
         self,
@@ -442,8 +443,8 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
 
 
 @cache
-def _plain_class() -> type[SerializerProtocol] | None:
-    """LangGraph's serializer, if it writes and reads plain values as the core does, whose place that then takes."""
+def _plain_class(*methods: Callable[..., Any]) -> type[SerializerProtocol] | None:
+    """LangGraph's serializer, if its `methods` write and read plain values as the core does, which then does that."""
     plain = {"text": "\u00e4", "": [None, True, 1, -1, 2**63, 0.5, b"bytes"], "deeper": {"a": (), 2: {}}}
     serde = JsonPlusSerializer()
     packed = dumps(plain)
