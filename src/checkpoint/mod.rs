@@ -42,7 +42,7 @@ use self::retention::Keeper;
 pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
 use self::thread::{Thread, retried};
-pub use self::version::{Made, Version};
+pub use self::version::{Made, MadeText, Version};
 use crate::error::Result;
 use crate::store::{Store, StoreExt};
 

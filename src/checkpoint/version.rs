@@ -59,7 +59,7 @@ impl Made {
     }
 
     /// The text that it stands for.
-    pub(crate) fn text(self) -> MadeText {
+    pub fn text(self) -> MadeText {
         let mut text = [b'.'; MADE_LENGTH];
         let (mut number, mut random) = (self.number, self.random);
         for digit in text[..NUMBER_DIGITS].iter_mut().rev() {
@@ -75,10 +75,12 @@ impl Made {
 }
 
 /// The text of a version that the saver made.
-pub(crate) struct MadeText([u8; MADE_LENGTH]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeText([u8; MADE_LENGTH]);
 
 impl MadeText {
-    pub(crate) fn as_str(&self) -> &str {
+    /// The text.
+    pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).expect("digits are ASCII")
     }
 }
