@@ -418,6 +418,12 @@ pub(crate) struct PyCheckpoints {
     plain: Option<Py<PyType>>,
 }
 
+impl PyCheckpoints {
+    fn serializer<'a, 'py>(&'a self, py: Python<'py>) -> Serializer<'a, 'py> {
+        Serializer::new(self.serde.bind(py), self.plain.as_ref())
+    }
+}
+
 #[pymethods]
 impl PyCheckpoints {
     /// Move on to the next checkpoint.
@@ -430,8 +436,7 @@ impl PyCheckpoints {
     fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         self.current = run_whole(py, self.waits, || self.listing.next())?;
         let Some(found) = &self.current else { return Ok(None) };
-        let serializer = Serializer::new(self.serde.bind(py), self.plain.as_ref());
-        let metadata = serializer.load(found.metadata().or_raise()?)?;
+        let metadata = self.serializer(py).load(found.metadata().or_raise()?)?;
         (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
     }
 
@@ -445,7 +450,7 @@ impl PyCheckpoints {
     fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let Some(found) = &self.current else { return Ok(None) };
         let saved = run_whole(py, self.waits, || self.listing.load(found.clone()))?;
-        to_tuple(py, &saved, &Serializer::new(self.serde.bind(py), self.plain.as_ref())).map(Some)
+        to_tuple(py, &saved, &self.serializer(py)).map(Some)
     }
 }
 

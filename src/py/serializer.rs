@@ -1,7 +1,7 @@
 //! LangGraph's serializer at work on values: object to (form, bytes) and back.
 //!
 //! What is plain goes past Python: the serializer that a saver has by default writes it as any other does, and a call of it costs
-//! more than such a value does. All else, and every value under another serializer, is that serializer's own.
+//! more than a small one does. All else, and every value under another serializer, is that serializer's own.
 
 use std::ops::Range;
 
