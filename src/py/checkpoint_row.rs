@@ -1,5 +1,7 @@
 //! What a checkpoint, its channels and its writes are made of, as Python hands it over and gets it.
 
+use std::fmt::Display;
+
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -35,11 +37,11 @@ impl<'py> CheckpointParts<'py> {
         buffer: &mut Vec<u8>,
     ) -> PyResult<Self> {
         let py = checkpoint.py();
-        let rest = dict_of(checkpoint)?.copy()?;
+        let rest = dict_of(checkpoint, "checkpoint")?.copy()?;
         let channels = taken(&rest, intern!(py, "channel_values"))?;
         let versions = taken(&rest, intern!(py, "channel_versions"))?;
         // Serializing runs Python code, which may change the dict.
-        let new_versions: Vec<Pair<'py>> = dict_of(new_versions)?.iter().collect();
+        let new_versions: Vec<Pair<'py>> = dict_of(new_versions, "new_versions")?.iter().collect();
         let mut values = Vec::with_capacity(new_versions.len());
         for (channel, version) in new_versions {
             let value = channels.get_item(&channel)?.map(|value| serializer.dump(&value, buffer)).transpose()?;
@@ -123,18 +125,22 @@ fn pairs<'py>(metadata: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyR
 }
 
 /// A dict as it is, and of any other mapping, a subclass of dict included, the dict of what its `items()` say.
-fn dict_of<'py>(mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    match mapping.cast_exact::<PyDict>() {
-        Ok(dict) => Ok(dict.clone()),
-        Err(_) => PyDict::from_sequence(&mapping.call_method0(intern!(mapping.py(), "items"))?),
+fn dict_of<'py>(mapping: &Bound<'py, PyAny>, name: impl Display) -> PyResult<Bound<'py, PyDict>> {
+    if let Ok(dict) = mapping.cast_exact::<PyDict>() {
+        return Ok(dict.clone());
     }
+    let Some(items) = mapping.getattr_opt(intern!(mapping.py(), "items"))? else {
+        let kind = mapping.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("{name} must be a mapping, not {kind}")));
+    };
+    PyDict::from_sequence(&items.call0()?)
 }
 
 /// Takes a mapping out of `rest`.
 fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
     let found = rest.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
     rest.del_item(name)?;
-    dict_of(&found)
+    dict_of(&found, name)
 }
 
 /// Serializes what a task wrote.

@@ -266,3 +266,15 @@ def test_metadata_of_ones_own_under_names_of_langgraph_is_kept(memory_store: ss.
     config = put(saver, config_of(), "1", {"a": 1}, **mine)
 
     assert get(saver, config).metadata == {"source": "loop", **mine}
+
+
+@pytest.mark.parametrize("name", ["channel_values", "channel_versions", "new_versions", "checkpoint"])
+@pytest.mark.parametrize("other", [None, [1]])
+def test_what_is_no_mapping_is_refused_by_name(memory_store: ss.Store, name: str, other: Any) -> None:
+    checkpoint: Any = other if name == "checkpoint" else {**checkpoint_of("1"), name: other}
+    given = (checkpoint_of("1") if name == "new_versions" else checkpoint, other if name == "new_versions" else {})
+    threads, kind = SwarmStateSaver(memory_store)._threads, type(other).__name__
+
+    with pytest.raises(TypeError, match=f"{name} must be a mapping, not {kind}"):
+        threads.put("t", "", "1", None, given[0], {}, given[1], SERDE)
+    assert not memory_store.namespaces()
