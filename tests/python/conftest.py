@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import servers
+from holding import Holder
 
 import swarmstate as ss
 
@@ -36,6 +37,14 @@ ENGINES: dict[str, Callable[..., ss.Store]] = {
 def clock() -> ss.Clock:
     """The time that `store` goes by; it stands still until a test moves it."""
     return ss.Clock(start=1_700_000_000.0)
+
+
+@pytest.fixture
+def holder(file: Path) -> Iterator[Holder]:
+    """Another process that takes the write lock of `file` when it is told to."""
+    holder = Holder(file)
+    yield holder
+    holder.end()
 
 
 def opening(engine: str, folder: Path, clock: ss.Clock) -> Iterator[Callable[..., ss.Store]]:

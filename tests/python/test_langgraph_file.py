@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from holding import Holder
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
@@ -21,18 +22,6 @@ import swarmstate as ss
 from swarmstate.integrations.langgraph import SwarmStateSaver
 
 DEADLOCK_SECONDS = 60
-
-# Holds the file's one place for writing from a line on its stdin to the next. Another process, since SQLite's locks on
-# a file are those of a process.
-HOLDER = """
-import sqlite3, sys
-
-file = sqlite3.connect(sys.argv[1], isolation_level=None)
-for statement in "BEGIN IMMEDIATE", "ROLLBACK":
-    sys.stdin.readline()
-    file.execute(statement)
-    print("done", flush=True)
-"""
 
 # Asks in each of its threads, waits until every process has asked, then answers.
 RESUMER = """
@@ -163,12 +152,10 @@ async def streamed(graph: Any, config: RunnableConfig, **options: Any) -> list[s
 @pytest.mark.parametrize("run", [invoked, streamed])
 @pytest.mark.parametrize("durability", ["async", "sync"])
 async def test_a_write_that_waits_for_the_disk_does_not_stop_the_event_loop(
-    store: ss.SqliteStore, file: Path, program: Callable[..., subprocess.Popen[str]], run: Any, durability: str
+    store: ss.SqliteStore, holder: Holder, run: Any, durability: str
 ) -> None:
     saver = TellingSaver(store)
-    holder = program(HOLDER, str(file))
-    tell(holder)
-    assert hear(holder) == "done\n"
+    holder.turn()
 
     # Were the loop to stop here, the file would not be let go of, and the run would end in an UnavailableError.
     running = asyncio.create_task(run(talking(saver), config_of("thread"), durability=durability))
@@ -178,7 +165,7 @@ async def test_a_write_that_waits_for_the_disk_does_not_stop_the_event_loop(
         await asyncio.sleep(0)
     assert not running.done()
 
-    tell(holder)
+    holder.turn()
     assert await running == ["first", "second"]
 
 
