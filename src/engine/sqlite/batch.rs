@@ -1,5 +1,7 @@
 //! How a batch changes a store: everything is judged first, then only SQLite itself can fail.
 
+use std::collections::HashMap;
+
 use rusqlite::params;
 
 use super::changes::{Address, Attempt, Changes, Space, Standing};
@@ -12,21 +14,33 @@ use crate::value::{Revision, Stamp, Value};
 
 /// Carries out a checked batch, or leaves the transaction as it is.
 pub(super) fn write(changes: &mut Changes<'_>, batch: &Batch<'_>) -> Attempt<Vec<Outcome>> {
+    let mut found = Found::new();
     for (position, condition) in batch.conditions().iter().enumerate() {
-        condition.judge(actual_revision(changes, condition)?, position)?;
+        condition.judge(actual_revision(changes, condition, &mut found)?, position)?;
     }
     let mut plans = Vec::with_capacity(batch.operations().len());
     for (position, operation) in batch.operations().iter().enumerate() {
-        plans.push(plan(changes, operation, position)?);
+        plans.push(plan(changes, operation, position, &mut found)?);
     }
     carry_out(changes, batch, plans)
 }
 
-fn actual_revision(changes: &mut Changes<'_>, condition: &Condition<'_>) -> rusqlite::Result<Revision> {
-    Ok(match condition.key() {
-        Some(key) => changes.live(condition.namespace(), key)?.map_or(0, |standing| standing.revision),
-        None => changes.live_space(condition.namespace())?.map_or(0, |space| space.revision.cast_unsigned()),
-    })
+/// What conditions found under their keys, live or not, so that an operation on one of them need not look again.
+type Found<'b> = HashMap<(&'b str, &'b str), Option<Standing>>;
+
+fn actual_revision<'b>(
+    changes: &mut Changes<'_>,
+    condition: &'b Condition<'_>,
+    found: &mut Found<'b>,
+) -> rusqlite::Result<Revision> {
+    let Some(key) = condition.key() else {
+        let space = changes.live_space(condition.namespace())?;
+        return Ok(space.map_or(0, |space| space.revision.cast_unsigned()));
+    };
+    let standing = standing_now(changes, condition.namespace(), key)?;
+    let revision = standing.as_ref().filter(|standing| standing.is_live(changes.now)).map_or(0, |live| live.revision);
+    found.insert((condition.namespace().as_str(), key.as_str()), standing);
+    Ok(revision)
 }
 
 /// What an operation will do, found out before anything changes.
@@ -47,8 +61,19 @@ enum Plan {
     CopyNamespace(Space),
 }
 
-fn plan(changes: &mut Changes<'_>, operation: &Operation<'_>, position: usize) -> Attempt<Plan> {
+fn plan<'b>(
+    changes: &mut Changes<'_>,
+    operation: &'b Operation<'_>,
+    position: usize,
+    found: &mut Found<'b>,
+) -> Attempt<Plan> {
     let now = changes.now;
+    let mut standing = |changes: &mut Changes<'_>, namespace: &'b Namespace<'_>, key: &'b Key<'_>| match found
+        .remove(&(namespace.as_str(), key.as_str()))
+    {
+        Some(standing) => Ok(standing),
+        None => standing_now(changes, namespace, key),
+    };
     Ok(match operation {
         Operation::Set { namespace, key, expiry, .. } => {
             let standing = standing(changes, namespace, key)?;
@@ -64,12 +89,13 @@ fn plan(changes: &mut Changes<'_>, operation: &Operation<'_>, position: usize) -
             let standing = standing(changes, namespace, key)?;
             plan_add(standing, (namespace, key), *by, *expiry, now)?
         }
-        Operation::Touch { namespace, key, expiry } => match changes.live(namespace, key)? {
-            Some(standing) => Plan::Touch { standing, expires_at: expiry.resolve(now)? },
-            None => Plan::Nothing(Outcome::default()),
+        Operation::Touch { namespace, key, expiry } => match standing(changes, namespace, key)? {
+            Some(standing) if standing.is_live(now) => Plan::Touch { standing, expires_at: expiry.resolve(now)? },
+            _ => Plan::Nothing(Outcome::default()),
         },
         Operation::Delete { namespace, key } => {
-            changes.live(namespace, key)?.map_or(Plan::Nothing(Outcome::default()), Plan::Delete)
+            let live = standing(changes, namespace, key)?.filter(|standing| standing.is_live(now));
+            live.map_or(Plan::Nothing(Outcome::default()), Plan::Delete)
         }
         Operation::DeleteNamespace { namespace } => {
             changes.live_space(namespace)?.map_or(Plan::Nothing(Outcome::default()), Plan::DeleteNamespace)
@@ -85,7 +111,7 @@ fn plan(changes: &mut Changes<'_>, operation: &Operation<'_>, position: usize) -
     })
 }
 
-fn standing(changes: &mut Changes<'_>, name: &Namespace<'_>, key: &Key<'_>) -> rusqlite::Result<Option<Standing>> {
+fn standing_now(changes: &mut Changes<'_>, name: &Namespace<'_>, key: &Key<'_>) -> rusqlite::Result<Option<Standing>> {
     match changes.space(name.as_str())? {
         Some(space) => changes.standing(Address { space: space.id, key: key.as_str() }),
         None => Ok(None),

@@ -14,7 +14,7 @@ use super::read::{count, from_kind, to_kind};
 use super::{fault, sql};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::key::{Key, Namespace};
+use crate::key::Namespace;
 use crate::value::{Kind, Revision, Stamp, Value};
 
 /// Values that are longer stand in a table of their own: a tree without rowids compares whole rows.
@@ -269,13 +269,6 @@ impl<'l> Changes<'l> {
     pub(super) fn standing(&self, at: Address<'_>) -> rusqlite::Result<Option<Standing>> {
         let mut statement = self.link.prepare_cached(sql::STANDING)?;
         statement.query_row(params![at.space, at.key], Standing::read).optional()
-    }
-
-    /// What stands under a key and is live.
-    pub(super) fn live(&mut self, name: &Namespace<'_>, key: &Key<'_>) -> rusqlite::Result<Option<Standing>> {
-        let Some(space) = self.space(name.as_str())? else { return Ok(None) };
-        let standing = self.standing(Address { space: space.id, key: key.as_str() })?;
-        Ok(standing.filter(|standing| standing.is_live(self.now)))
     }
 
     /// Writes a value where `stored` stands.
