@@ -6,12 +6,14 @@
 //! while they are in its way.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch;
 use super::changes::{Attempt, Changes, Stop};
 use super::connection::Link;
+use super::copier::Copier;
 use super::line::{Followers, Lead};
 use super::{fault, sql};
 use crate::clock::Clock;
@@ -35,6 +37,7 @@ const WARY_FOR: Duration = Duration::from_millis(50);
 pub(super) struct Writer {
     link: Link,
     clock: Clock,
+    copier: Arc<Copier>,
     /// When it last met another process that was writing.
     met_at: Option<Instant>,
     /// When its turn began, between gaps.
@@ -52,10 +55,14 @@ enum Failure {
 }
 
 impl Writer {
-    pub(super) fn new(link: Link, clock: Clock) -> Result<Self> {
+    pub(super) fn new(mut link: Link, clock: Clock, copier: Arc<Copier>) -> Result<Self> {
         // What waits for the lock is `begin`.
-        link.busy_timeout(Duration::ZERO).map_err(|error| fault::opening(error, link.file.place()))?;
-        Ok(Self { link, clock, met_at: None, turn_began_at: None, random: RandomState::new(), pauses: 0 })
+        let set_up = link.busy_timeout(Duration::ZERO).and_then(|()| {
+            let copier = copier.clone();
+            link.on_commit(move |wal, pages| copier.committed(wal, pages))
+        });
+        set_up.map_err(|error| fault::opening(error, link.file.place()))?;
+        Ok(Self { link, clock, copier, met_at: None, turn_began_at: None, random: RandomState::new(), pauses: 0 })
     }
 
     /// Carries out a batch in the transaction that has begun, together with those that wait in the line by the time that it ends;
@@ -219,6 +226,7 @@ impl Writer {
 
     /// Copies the log into the file and cuts it off, as far as readers allow.
     pub(super) fn cut_log(&self) -> Result<()> {
+        self.copier.finish();
         let done = self.link.query_row(sql::TRUNCATE_LOG, [], |row| row.get::<_, i64>(0));
         match done {
             Ok(_) => Ok(()),

@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
+use super::copier::COPIED_PAGES;
 use super::fault::{self, Place};
 use super::{Durability, SqliteOptions, schema, sql};
 use crate::error::{Error, Result};
@@ -25,11 +27,8 @@ use crate::error::{Error, Result};
 const KEPT_STATEMENTS: usize = 128;
 /// What a connection keeps of the file in memory, in KiB.
 const CACHE_KIB: i64 = 8 * 1024;
-/// The log is copied into the file when it has so many pages, 8 MiB. Oftener would wait for the disk oftener; more rarely would
-/// make SQLite walk a longer chain for each page that every commit writes.
-const LOG_PAGES: i64 = 2048;
 /// What the log is cut back to after it was copied, in bytes: no less than it grows to again.
-const LOG_LIMIT: i64 = 12 * 1024 * 1024;
+const LOG_LIMIT: i64 = 16 * 1024 * 1024;
 /// The longest that SQLite itself can be told to wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
 /// After so long without the table of open files, a process asks whether it inherited it locked for ever.
@@ -276,8 +275,17 @@ impl Link {
         };
         self.pragma_update(None, "synchronous", synchronous)?;
         self.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        self.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
+        self.pragma_update_and_check(None, "wal_autocheckpoint", COPIED_PAGES, |_| Ok(()))?;
         self.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT, |_| Ok(()))
+    }
+
+    /// Has `told` be told, in each commit, of the log's pages by then; SQLite no longer copies the log of itself.
+    pub(super) fn on_commit(&mut self, told: impl Fn(&mut Wal, i64) + Send + 'static) -> rusqlite::Result<()> {
+        let connection = self.connection.as_mut().expect("it is only taken by `drop`");
+        connection.wal_hook(Some(move |wal: &mut Wal, pages| {
+            told(wal, i64::from(pages));
+            Ok(())
+        }))
     }
 
     fn require_writable(&self) -> Result<()> {

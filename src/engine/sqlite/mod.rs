@@ -8,6 +8,7 @@ mod batch;
 mod changes;
 mod commit;
 mod connection;
+mod copier;
 mod fault;
 mod history;
 mod line;
@@ -28,6 +29,7 @@ pub use snapshot::SqliteSnapshot;
 use self::changes::{Attempt, Changes};
 use self::commit::{Deadline, Writer};
 use self::connection::{File, Link, Pool, closed};
+use self::copier::Copier;
 use self::history::Cut;
 use self::line::{Lead, Line, Turn};
 use self::read::{Moment, read_by};
@@ -111,6 +113,7 @@ struct Shared {
     /// The connection that writes; `None` once the store is closed. Only who leads the line takes it.
     writer: Mutex<Option<Writer>>,
     pool: Pool,
+    copier: Arc<Copier>,
 }
 
 impl Sqlite {
@@ -128,7 +131,8 @@ impl Sqlite {
             return Err(Error::invalid("max_history must be at least 1, or None for no bound"));
         }
         let file = File::open(path, options.create)?;
-        let writer = Writer::new(Link::open(&file, &options)?, options.clock.clone())?;
+        let copier = Copier::new(file.clone(), options.clone());
+        let writer = Writer::new(Link::open(&file, &options)?, options.clock.clone(), copier.clone())?;
         let capabilities = Capabilities {
             engine: "sqlite",
             persistent: true,
@@ -137,7 +141,7 @@ impl Sqlite {
             ..Capabilities::memory()
         };
         let (line, pool) = (Line::default(), Pool::new());
-        let shared = Shared { file, options, capabilities, line, writer: Mutex::new(Some(writer)), pool };
+        let shared = Shared { file, options, capabilities, line, writer: Mutex::new(Some(writer)), pool, copier };
         Ok(Self { shared: Arc::new(shared), waiting: Waiting::plainly() })
     }
 
@@ -364,6 +368,7 @@ impl Store for Sqlite {
             // Whoever writes comes to an end first; who waits is refused.
             let _turn = self.shared.line.enter(|| None, None);
             let writer = self.shared.writer.lock().take();
+            self.shared.copier.finish();
             self.shared.pool.close();
             drop(writer);
         });
@@ -383,6 +388,7 @@ impl Drop for Sqlite {
         }
         if Arc::strong_count(&self.shared) == 1 {
             self.waiting.run(|| {
+                self.shared.copier.finish();
                 self.shared.pool.close();
                 drop(self.shared.writer.lock().take());
             });

@@ -60,6 +60,8 @@ pub(super) const ROLLBACK: &str = "ROLLBACK";
 /// Gives back at most so many free pages.
 pub(super) const SHRINK: &str = "PRAGMA incremental_vacuum(1024)";
 pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";
+/// Copies what nobody has to be waited for: whether others copied, the pages of the log, and those that are copied
+pub(super) const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 pub(super) const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 // The record of the whole store: a namespace's without a name, so that a commit writes one page for both, and what only

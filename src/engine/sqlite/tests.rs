@@ -278,6 +278,120 @@ fn compacting_gives_the_room_of_what_is_gone_back() {
     assert_eq!(log, 0);
 }
 
+/// How many pages the log has had at the most.
+fn log_pages(folder: &TempDir) -> i64 {
+    let length = std::fs::metadata(folder.path().join("state.db-wal")).map_or(0, |log| log.len());
+    i64::try_from(length).expect("it is a short file") / (4096 + 24)
+}
+
+/// Writes until about so many pages went into the log: one entry in each commit, on pages of its own.
+fn fill(store: &Sqlite, pages: i64) {
+    for number in 0..pages / 5 {
+        store.set("n", &number.to_string(), Value::from(&[number as u8; 16_000][..])).expect("valid");
+    }
+}
+
+#[test]
+fn a_log_that_grew_is_copied_beside_the_writers_and_begun_anew() {
+    let (folder, store) = store();
+    let length = || std::fs::metadata(folder.path().join("state.db")).expect("it is there").len();
+
+    while log_pages(&folder) < copier::COPIED_PAGES {
+        assert!(length() < 200_000, "nothing is copied yet");
+        fill(&store, 5);
+    }
+    store.shared.copier.finish();
+
+    let log = log_pages(&folder);
+    assert!(length() > 20_000, "{}", length());
+    fill(&store, copier::COPIED_PAGES / 2);
+    assert_eq!(log_pages(&folder), log, "what comes next stands at the beginning of the log");
+    assert_books(&store);
+}
+
+#[test]
+fn a_log_that_nobody_else_copies_is_copied_by_a_commit_before_it_is_much_too_long() {
+    let (folder, store) = store();
+    store.shared.copier.stall(true);
+
+    fill(&store, copier::MOST_PAGES / 2);
+    let mut longest = 0;
+    for _ in 0..3 * copier::MOST_PAGES / 50 {
+        fill(&store, 50);
+        longest = log_pages(&folder).max(longest);
+    }
+
+    store.shared.copier.stall(false);
+    assert!((copier::MOST_PAGES * 3 / 4..copier::MOST_PAGES * 5 / 4).contains(&longest), "{longest}");
+    assert_books(&store);
+}
+
+#[test]
+fn a_log_stays_bounded_beside_readers_that_come_and_go() {
+    let (folder, store) = store();
+    let (n, k) = (Namespace::new("n").expect("short"), Key::new("0").expect("short"));
+
+    let mut longest = 0;
+    for round in 0..1000 {
+        let view = store.view().expect("the file answers");
+        assert!(view.get(&n, &k).expect("the file answers").is_some() || round == 0);
+        fill(&store, 50);
+        drop(view);
+        store.set("n", "round", round).expect("valid");
+        longest = log_pages(&folder).max(longest);
+    }
+
+    assert!(longest < copier::MOST_PAGES * 5 / 4, "{longest}");
+    assert_books(&store);
+}
+
+#[test]
+fn a_view_that_stays_keeps_its_moment_while_the_log_is_copied() {
+    let (folder, store) = store();
+    store.set("n", "0", 1).expect("valid");
+    let (n, k) = (Namespace::new("n").expect("short"), Key::new("0").expect("short"));
+
+    let view = store.view().expect("the file answers");
+    let seen = || view.get(&n, &k).expect("the file answers").expect("it is there").value().to_vec();
+    assert_eq!(seen(), b"\x01");
+    fill(&store, 2 * copier::MOST_PAGES);
+    store.shared.copier.finish();
+    assert_eq!(seen(), b"\x01");
+    assert!(log_pages(&folder) > copier::MOST_PAGES, "the log is read, so it cannot be begun anew");
+
+    drop(view);
+    store.shared.copier.copy().expect("nobody is in the way");
+    let log = log_pages(&folder);
+    fill(&store, copier::COPIED_PAGES / 2);
+    assert!(log_pages(&folder) < log, "it was begun anew, and so cut back");
+    assert_books(&store);
+}
+
+#[test]
+fn a_store_that_closes_while_its_log_is_copied_leaves_the_file_alone() {
+    for _ in 0..5 {
+        let (folder, store) = store();
+
+        fill(&store, copier::COPIED_PAGES + 10);
+        store.close().expect("it is this process'");
+
+        let names = std::fs::read_dir(folder.path()).expect("it is there").count();
+        assert_eq!(names, 1, "SQLite removes the log with the last connection");
+        let again = Sqlite::open(&folder.path().join("state.db"), SqliteOptions::default()).expect("it is a store");
+        assert_books(&again);
+    }
+}
+
+#[test]
+fn a_handle_that_is_dropped_while_the_log_is_copied_leaves_the_file_alone() {
+    let (folder, store) = store();
+
+    fill(&store, copier::COPIED_PAGES + 10);
+    drop(store);
+
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 1);
+}
+
 /// Every statement on tables that grow, and the plan's lines that are not a search on a key.
 #[test]
 fn every_statement_searches_by_a_key() {
