@@ -1,4 +1,5 @@
 import os
+from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,9 @@ __all__ = [
     "Capabilities",
     "Checkpoints",
     "Clock",
+    "Completions",
     "Entry",
+    "Fetched",
     "Items",
     "Outcome",
     "RedisStore",
@@ -26,6 +29,7 @@ __all__ = [
     "copy",
     "dumps",
     "export",
+    "finish_handed_over",
     "import_",
     "loads",
     "open",
@@ -947,6 +951,9 @@ def export(
         b'{"entries":1}'
     """
 
+def finish_handed_over() -> None:
+    """Wait until nothing is left to do that event loops handed over, whether anybody awaits it or not."""
+
 def import_(
     file: _Path | SupportsRead[bytes], target: Store, *, progress: Callable[[int, int], object] | None = None
 ) -> _Imported:
@@ -1099,6 +1106,29 @@ def serve_stdio(
     """
 
 @final
+class Completions:
+    """Where threads of the core leave what an event loop awaits.
+
+    The loop watches `fileno()` for reading, which must not block, and calls `deliver`.
+
+    Raises:
+        OSError: There is no pipe to be had.
+    """
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int:
+        """The end of the pipe that becomes readable when there is something to deliver.
+
+        Returns:
+            Its file descriptor, open as long as this object.
+
+        Raises:
+            NotImplementedError: There are no file descriptors here.
+        """
+    def deliver(self) -> None:
+        """Resolve the futures of what is done, on the loop's thread: when `fileno()` is readable, or at any time."""
+
+@final
 class Server:
     """A running server, made by serve(). It stops by `stop`, at the end of a `with`, or with the process."""
 
@@ -1232,6 +1262,96 @@ class Threads:
 
         Raises:
             CorruptError: A record is not what was stored.
+        """
+    def aput(
+        self,
+        completions: Completions,
+        future: Future[None],
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str,
+        parent_id: str | None,
+        checkpoint: Mapping[str, object],
+        metadata: Mapping[str, object],
+        new_versions: Mapping[str, _Version],
+        serde: _Serializer,
+        /,
+    ) -> bool:
+        """Do as `put`, on another thread; all arguments are taken before this returns.
+
+        Args:
+            completions: Where it is left when it is done.
+            future: A future of the loop that `completions` delivers to; the result is None.
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint.
+            parent_id: The checkpoint that it follows.
+            checkpoint: What is stored under that id.
+            metadata: Its metadata.
+            new_versions: The channels whose value is stored, by their versions.
+            serde: The serializer.
+
+        Returns:
+            Whether it was begun; False = the serializer may take long, so that a thread should run `put`.
+
+        Raises:
+            TypeError: A name is no str. The future has the errors of `put`.
+        """
+    def aput_writes(
+        self,
+        completions: Completions,
+        future: Future[None],
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str,
+        task_id: str,
+        task_path: str,
+        writes: _Writes,
+        serde: _Serializer,
+        /,
+    ) -> bool:
+        """Do as `put_writes`, on another thread; all arguments are taken before this returns.
+
+        Args:
+            completions: Where it is left when it is done.
+            future: A future of the loop that `completions` delivers to; the result is None.
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint.
+            task_id: The task.
+            task_path: Its place in the graph.
+            writes: Index, channel and value.
+            serde: The serializer.
+
+        Returns:
+            Whether it was begun; False = the serializer may take long, so that a thread should run `put_writes`.
+
+        Raises:
+            TypeError: A name is no str. The future has the errors of `put_writes`.
+        """
+    def aget(
+        self,
+        completions: Completions,
+        future: Future[Fetched | None],
+        thread_id: str,
+        checkpoint_ns: str,
+        checkpoint_id: str | None,
+        serde: _Serializer,
+        /,
+    ) -> None:
+        """Do as `get`, on another thread, but for the objects, which are left to be made.
+
+        Args:
+            completions: Where it is left when it is done.
+            future: A future of the loop that `completions` delivers to; the result is a `Fetched`, or None when there
+                is no such checkpoint.
+            thread_id: The thread.
+            checkpoint_ns: The namespace of the graph in it.
+            checkpoint_id: The checkpoint; None = the latest.
+            serde: The serializer.
+
+        Raises:
+            TypeError: A name is no str. The future has the errors of `get`.
         """
     def list(
         self,
@@ -1409,6 +1529,23 @@ class Checkpoints:
 
         Returns:
             As `Threads.get`; None before the first and after the last.
+
+        Raises:
+            CorruptError: A record is not what was stored.
+        """
+
+@final
+class Fetched:
+    """A checkpoint that was read and is not made an object yet."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether an event loop may call `load`: LangGraph's own serializer is quick with a small state."""
+    def load(self) -> _SavedCheckpoint:
+        """Make the objects.
+
+        Returns:
+            As `Threads.get`.
 
         Raises:
             CorruptError: A record is not what was stored.

@@ -80,6 +80,11 @@ impl Content {
         Ok(Self::load_all(view, thread, vec![Some(row)])?.pop().flatten())
     }
 
+    /// The bytes of the row and of what it names.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.row.value().len() + self.pieces.iter().map(|(_, entry)| entry.value().len()).sum::<usize>()
+    }
+
     /// The value; `None` when it is not what was stored.
     ///
     /// What comes from a disk or a network is verified byte by byte; of other values only the lengths are.

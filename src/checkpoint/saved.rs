@@ -205,6 +205,12 @@ impl Saved {
         &self.found
     }
 
+    /// The bytes of all records that it consists of.
+    pub fn size_bytes(&self) -> usize {
+        let values = self.values.iter().flatten().map(Content::size_bytes).sum::<usize>();
+        values + [&self.found.entry].into_iter().chain(&self.writes).map(|entry| entry.value().len()).sum::<usize>()
+    }
+
     /// Takes the records apart.
     ///
     /// # Errors

@@ -7,23 +7,27 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use super::argument::{self, Argument};
-use super::checkpoint_row::{CheckpointParts, InfoRow, dump_writes, to_tuple, written};
+use super::checkpoint_row::{CheckpointParts, InfoRow, WriteParts, is_put_short, to_tuple, written};
 use super::codec::with_buffer;
+use super::completion::PyCompletions;
 use super::error::{OrRaise, to_py};
-use super::serializer::Serializer;
+use super::listing::{PyCheckpoints, PyFetched};
+use super::serializer::{Allowance, Serializer};
 use super::store::{PyStore, run_whole};
 use super::transfer::{Source, read_in, write_out};
-use crate::checkpoint::{
-    ChannelHistory, Found, Listing, NewWrite, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted,
-};
+use super::worker::Workers;
+use crate::checkpoint::{ChannelHistory, Place, Query, Retention, Task, ThreadInfo, Threads, Wanted};
 use crate::error::{Error, Result};
 use crate::thread_import::{import_thread, import_thread_from};
 
 /// Values of so many bytes are compared, cut and hashed within a fraction of a switch interval of the interpreter.
 const MOST_BYTES_ATTACHED: usize = 256 * 1024;
+/// A small state fits into it.
+const FIRST_BUFFER_BYTES: usize = 1024;
 
 /// LangGraph's threads in a store.
 ///
@@ -44,11 +48,17 @@ pub(crate) struct PyThreads {
     waits: bool,
     threads: Threads,
     plain: Option<Py<PyType>>,
+    /// Who writes for event loops, where writes follow one another.
+    line: Option<Arc<Workers>>,
 }
 
 impl PyThreads {
     fn serializer<'a, 'py>(&self, serde: &'a Bound<'py, PyAny>) -> Serializer<'a, 'py> {
         Serializer::new(serde, self.plain.as_ref())
+    }
+
+    fn writers(&self) -> Arc<Workers> {
+        self.line.as_ref().filter(|line| line.is_of_this_process()).cloned().unwrap_or_else(Workers::at_once)
     }
 
     fn run<R: Send>(&self, py: Python<'_>, work: impl FnOnce(&Threads) -> Result<R> + Send) -> PyResult<R> {
@@ -76,7 +86,8 @@ impl PyThreads {
             keep_last: keep_last.map(at_least_one).transpose()?,
         };
         let (engine, waits) = store.whole_engine();
-        Ok(Self { waits, threads: Threads::with_retention(engine, retention), plain })
+        let line = (engine.capabilities().engine == "sqlite").then(Workers::in_line);
+        Ok(Self { waits, threads: Threads::with_retention(engine, retention), plain, line })
     }
 
     /// Store a checkpoint and the values of the channels that have a new version, in one step.
@@ -111,7 +122,7 @@ impl PyThreads {
     ) -> PyResult<()> {
         with_buffer(|buffer| {
             let parts = CheckpointParts::new(checkpoint, metadata, new_versions, &self.serializer(serde), buffer)?;
-            let new = parts.to_new(checkpoint_id, parent_id, buffer)?;
+            let new = parts.to_new(checkpoint_id, parent_id, buffer);
             let is_long = self.waits || parts.value_bytes() > MOST_BYTES_ATTACHED;
             run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
         })
@@ -145,11 +156,8 @@ impl PyThreads {
         serde: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         with_buffer(|buffer| {
-            let rows = dump_writes(writes, &self.serializer(serde), buffer)?;
-            let writes = rows.iter().map(|(index, channel, value)| {
-                Ok(NewWrite { index: *index, channel: channel.extract()?, value: value.typed(buffer) })
-            });
-            let writes = writes.collect::<PyResult<Vec<NewWrite<'_>>>>()?;
+            let parts = WriteParts::new(writes, &self.serializer(serde), buffer)?;
+            let writes = parts.to_new(buffer);
             let (place, task) = (Place { thread_id, checkpoint_ns }, Task { id: task_id, path: task_path });
             self.run(py, |threads| threads.put_writes(place, checkpoint_id, task, &writes))
         })
@@ -184,6 +192,146 @@ impl PyThreads {
         }
     }
 
+    /// Do as `put`, on another thread; all arguments are taken before this returns.
+    ///
+    /// Args:
+    ///     completions: Where it is left when it is done.
+    ///     future: A future of the loop that `completions` delivers to; the result is None.
+    ///     thread_id: The thread.
+    ///     checkpoint_ns: The namespace of the graph in it.
+    ///     checkpoint_id: The checkpoint.
+    ///     parent_id: The checkpoint that it follows.
+    ///     checkpoint: What is stored under that id.
+    ///     metadata: Its metadata.
+    ///     new_versions: The channels whose value is stored, by their versions.
+    ///     serde: The serializer.
+    ///
+    /// Returns:
+    ///     Whether it was begun; False = the serializer may take long, so that a thread should run `put`.
+    ///
+    /// Raises:
+    ///     TypeError: A name is no str. The future has the errors of `put`.
+    #[pyo3(signature = (completions, future, thread_id, checkpoint_ns, checkpoint_id, parent_id, checkpoint, metadata, new_versions, serde, /))]
+    #[expect(clippy::too_many_arguments, reason = "one call carries one checkpoint, and positions cost least")]
+    fn aput<'py>(
+        &self,
+        completions: &PyCompletions,
+        future: Py<PyAny>,
+        thread_id: PyBackedStr,
+        checkpoint_ns: PyBackedStr,
+        checkpoint_id: PyBackedStr,
+        parent_id: Option<PyBackedStr>,
+        checkpoint: &Bound<'py, PyAny>,
+        metadata: &Bound<'py, PyDict>,
+        new_versions: &Bound<'py, PyAny>,
+        serde: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let serializer = self.serializer(serde);
+        if !serializer.is_own() || !is_put_short(checkpoint, metadata, new_versions)? {
+            return Ok(false);
+        }
+        let mut buffer = Vec::with_capacity(FIRST_BUFFER_BYTES);
+        let parts = CheckpointParts::new(checkpoint, metadata, new_versions, &serializer, &mut buffer)?;
+        let threads = self.threads.clone();
+        completions.run(&self.writers(), future, move || {
+            let new = parts.to_new(&checkpoint_id, parent_id.as_deref(), &buffer);
+            let result = threads.put(Place { thread_id: &thread_id, checkpoint_ns: &checkpoint_ns }, &new);
+            move |py| {
+                drop((thread_id, checkpoint_ns, checkpoint_id, parent_id, parts));
+                result.or_raise().map(|()| py.None())
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Do as `put_writes`, on another thread; all arguments are taken before this returns.
+    ///
+    /// Args:
+    ///     completions: Where it is left when it is done.
+    ///     future: A future of the loop that `completions` delivers to; the result is None.
+    ///     thread_id: The thread.
+    ///     checkpoint_ns: The namespace of the graph in it.
+    ///     checkpoint_id: The checkpoint.
+    ///     task_id: The task.
+    ///     task_path: Its place in the graph.
+    ///     writes: Index, channel and value.
+    ///     serde: The serializer.
+    ///
+    /// Returns:
+    ///     Whether it was begun; False = the serializer may take long, so that a thread should run `put_writes`.
+    ///
+    /// Raises:
+    ///     TypeError: A name is no str. The future has the errors of `put_writes`.
+    #[pyo3(signature = (completions, future, thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, writes, serde, /))]
+    #[expect(clippy::too_many_arguments, reason = "one call carries one task's writes, and positions cost least")]
+    fn aput_writes<'py>(
+        &self,
+        completions: &PyCompletions,
+        future: Py<PyAny>,
+        thread_id: PyBackedStr,
+        checkpoint_ns: PyBackedStr,
+        checkpoint_id: PyBackedStr,
+        task_id: PyBackedStr,
+        task_path: PyBackedStr,
+        writes: &Bound<'py, PyList>,
+        serde: &Bound<'py, PyAny>,
+    ) -> PyResult<bool> {
+        let serializer = self.serializer(serde);
+        if !serializer.is_own() || !Allowance::new().covers(writes) {
+            return Ok(false);
+        }
+        let mut buffer = Vec::with_capacity(FIRST_BUFFER_BYTES);
+        let parts = WriteParts::new(writes, &serializer, &mut buffer)?;
+        let threads = self.threads.clone();
+        completions.run(&self.writers(), future, move || {
+            let place = Place { thread_id: &thread_id, checkpoint_ns: &checkpoint_ns };
+            let task = Task { id: &task_id, path: &task_path };
+            let result = threads.put_writes(place, &checkpoint_id, task, &parts.to_new(&buffer));
+            move |py| {
+                drop((thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, parts));
+                result.or_raise().map(|()| py.None())
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Do as `get`, on another thread, but for the objects, which are left to be made.
+    ///
+    /// Args:
+    ///     completions: Where it is left when it is done.
+    ///     future: A future of the loop that `completions` delivers to; the result is a `Fetched`, or None when there
+    ///         is no such checkpoint.
+    ///     thread_id: The thread.
+    ///     checkpoint_ns: The namespace of the graph in it.
+    ///     checkpoint_id: The checkpoint; None = the latest.
+    ///     serde: The serializer.
+    ///
+    /// Raises:
+    ///     TypeError: A name is no str. The future has the errors of `get`.
+    #[pyo3(signature = (completions, future, thread_id, checkpoint_ns, checkpoint_id, serde, /))]
+    #[expect(clippy::too_many_arguments, reason = "as those of `get`, and two for the loop")]
+    fn aget(
+        &self,
+        py: Python<'_>,
+        completions: &PyCompletions,
+        future: Py<PyAny>,
+        thread_id: PyBackedStr,
+        checkpoint_ns: PyBackedStr,
+        checkpoint_id: Option<PyBackedStr>,
+        serde: Py<PyAny>,
+    ) -> PyResult<()> {
+        let (threads, plain) = (self.threads.clone(), self.plain.as_ref().map(|plain| plain.clone_ref(py)));
+        completions.run(&Workers::at_once(), future, move || {
+            let place = Place { thread_id: &thread_id, checkpoint_ns: &checkpoint_ns };
+            let result = threads.get(place, checkpoint_id.as_deref());
+            move |py| {
+                drop((thread_id, checkpoint_ns, checkpoint_id));
+                let fetched = result.or_raise()?.map(|saved| PyFetched { saved, serde, plain });
+                Ok(fetched.into_pyobject(py)?.unbind())
+            }
+        })
+    }
+
     /// List checkpoints as they stand now, newest id first.
     ///
     /// Args:
@@ -208,7 +356,7 @@ impl PyThreads {
         let query = Query { thread_id, checkpoint_ns, checkpoint_id, before };
         let listing = self.run(py, |threads| threads.list(&query))?;
         let plain = self.plain.as_ref().map(|plain| plain.clone_ref(py));
-        Ok(PyCheckpoints { waits: self.waits, listing, current: None, serde, plain })
+        Ok(PyCheckpoints::new(self.waits, listing, serde, plain))
     }
 
     /// Remove a thread with all that it holds.
@@ -405,52 +553,6 @@ impl PyThreads {
             }
         }
         Ok(found)
-    }
-}
-
-/// An open listing of checkpoints; what is written after it was opened does not show.
-#[pyclass(name = "Checkpoints", module = "swarmstate._core")]
-pub(crate) struct PyCheckpoints {
-    waits: bool,
-    listing: Listing,
-    current: Option<Found>,
-    serde: Py<PyAny>,
-    plain: Option<Py<PyType>>,
-}
-
-impl PyCheckpoints {
-    fn serializer<'a, 'py>(&'a self, py: Python<'py>) -> Serializer<'a, 'py> {
-        Serializer::new(self.serde.bind(py), self.plain.as_ref())
-    }
-}
-
-#[pymethods]
-impl PyCheckpoints {
-    /// Move on to the next checkpoint.
-    ///
-    /// Returns:
-    ///     Thread, namespace and metadata; None at the end.
-    ///
-    /// Raises:
-    ///     CorruptError: A record is not what was stored.
-    fn next<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.current = run_whole(py, self.waits, || self.listing.next())?;
-        let Some(found) = &self.current else { return Ok(None) };
-        let metadata = self.serializer(py).load(found.metadata().or_raise()?)?;
-        (&found.thread_id, &found.checkpoint_ns, metadata).into_pyobject(py).map(Some)
-    }
-
-    /// Read the checkpoint that `next` moved to.
-    ///
-    /// Returns:
-    ///     As `Threads.get`; None before the first and after the last.
-    ///
-    /// Raises:
-    ///     CorruptError: A record is not what was stored.
-    fn load<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let Some(found) = &self.current else { return Ok(None) };
-        let saved = run_whole(py, self.waits, || self.listing.load(found.clone()))?;
-        to_tuple(py, &saved, &self.serializer(py)).map(Some)
     }
 }
 

@@ -5,31 +5,34 @@ use std::fmt::Display;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use super::argument;
 use super::error::OrRaise;
-use super::serializer::{Dumped, Serializer};
-use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, Origin, Saved, Version, Write};
+use super::serializer::{Allowance, Dumped, Serializer};
+use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Saved, Version, Write};
 
 /// Thread, latest checkpoint, when it was put, count of checkpoints.
 pub(super) type InfoRow = (String, Option<String>, f64, u64);
 
+/// A name that Python keeps, to be read without the interpreter.
+type Name = PyBackedStr;
+
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
-/// A checkpoint as it is put, taken apart and serialized.
-pub(super) struct CheckpointParts<'py> {
+/// A checkpoint as it is put, taken apart and serialized. Another thread may read it, detached; it should be dropped attached.
+pub(super) struct CheckpointParts {
     checkpoint: Dumped,
     metadata: Dumped,
-    origin: OriginParts<'py>,
-    versions: Vec<Pair<'py>>,
-    /// Channel, version and value.
-    values: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, Option<Dumped>)>,
+    origin: OriginParts,
+    versions: Vec<(Name, HeldVersion)>,
+    values: Vec<(Name, HeldVersion, Option<Dumped>)>,
 }
 
-impl<'py> CheckpointParts<'py> {
+impl CheckpointParts {
     /// Takes a checkpoint apart and serializes its parts; the arguments stay as they are.
-    pub(super) fn new(
+    pub(super) fn new<'py>(
         checkpoint: &Bound<'py, PyAny>,
         metadata: &Bound<'py, PyDict>,
         new_versions: &Bound<'py, PyAny>,
@@ -45,13 +48,15 @@ impl<'py> CheckpointParts<'py> {
         let mut values = Vec::with_capacity(new_versions.len());
         for (channel, version) in new_versions {
             let value = channels.get_item(&channel)?.map(|value| serializer.dump(&value, buffer)).transpose()?;
-            values.push((channel, version, value));
+            values.push((channel_name(channel)?, HeldVersion::of(&version)?, value));
         }
+        let versions =
+            versions.iter().map(|(channel, version)| Ok((channel_name(channel)?, HeldVersion::of(&version)?)));
         Ok(Self {
             checkpoint: serializer.dump(&rest, buffer)?,
             metadata: serializer.dump(metadata, buffer)?,
             origin: OriginParts::of(metadata)?,
-            versions: versions.iter().collect(),
+            versions: versions.collect::<PyResult<_>>()?,
             values,
         })
     }
@@ -67,54 +72,84 @@ impl<'py> CheckpointParts<'py> {
         checkpoint_id: &'a str,
         parent_id: Option<&'a str>,
         buffer: &'a [u8],
-    ) -> PyResult<NewCheckpoint<'a>> {
-        let versions = self.versions.iter().map(|(channel, version)| {
-            let AnyVersion(version) = version.extract()?;
-            Ok((channel.extract()?, version))
+    ) -> NewCheckpoint<'a> {
+        let values = self.values.iter().map(|(channel, version, value)| ChannelValue {
+            channel,
+            version: version.get(),
+            value: value.as_ref().map(|value| value.typed(buffer)),
         });
-        let values = self.values.iter().map(|(channel, version, value)| {
-            let AnyVersion(version) = version.extract()?;
-            let value = value.as_ref().map(|value| value.typed(buffer));
-            Ok(ChannelValue { channel: channel.extract()?, version, value })
-        });
-        Ok(NewCheckpoint {
+        NewCheckpoint {
             checkpoint_id,
             parent_id,
             checkpoint: self.checkpoint.typed(buffer),
             metadata: self.metadata.typed(buffer),
-            origin: self.origin.to_origin()?,
-            versions: versions.collect::<PyResult<_>>()?,
-            values: values.collect::<PyResult<_>>()?,
-        })
+            origin: self.origin.to_origin(),
+            versions: self.versions.iter().map(|(channel, version)| (&**channel, version.get())).collect(),
+            values: values.collect(),
+        }
     }
+}
+
+/// Whether an event loop may have the serializer write what a put stores.
+pub(super) fn is_put_short(
+    checkpoint: &Bound<'_, PyAny>,
+    metadata: &Bound<'_, PyDict>,
+    new_versions: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let (Ok(checkpoint), Ok(new_versions)) = (checkpoint.cast_exact::<PyDict>(), new_versions.cast_exact::<PyDict>())
+    else {
+        return Ok(false);
+    };
+    let channels = checkpoint.get_item(intern!(checkpoint.py(), "channel_values"))?;
+    let Some(Ok(channels)) = channels.map(|channels| channels.cast_into_exact::<PyDict>()) else { return Ok(false) };
+    let mut allowance = Allowance::new();
+    for (channel, _) in new_versions {
+        if channels.get_item(channel)?.is_some_and(|value| !allowance.covers(&value)) {
+            return Ok(false);
+        }
+    }
+    Ok(allowance.covers(metadata))
 }
 
 /// What of a checkpoint's metadata decides how long it, and others, are kept.
-struct OriginParts<'py> {
-    run_id: Option<Bound<'py, PyString>>,
-    parents: Vec<Pair<'py>>,
-    delta_channels: Vec<Pair<'py>>,
+struct OriginParts {
+    run_id: Option<Name>,
+    parents: Vec<(Name, Name)>,
+    delta_channels: Vec<Name>,
 }
 
-impl<'py> OriginParts<'py> {
-    fn of(metadata: &Bound<'py, PyDict>) -> PyResult<Self> {
+impl OriginParts {
+    fn of(metadata: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = metadata.py();
         let run_id = metadata.get_item(intern!(py, "run_id"))?.filter(|run_id| !run_id.is_none());
+        let parents = pairs(metadata, intern!(py, "parents"))?;
+        let delta_channels = pairs(metadata, intern!(py, "counters_since_delta_snapshot"))?;
         Ok(Self {
-            run_id: run_id.map(|run_id| run_id.str()).transpose()?,
-            parents: pairs(metadata, intern!(py, "parents"))?,
-            delta_channels: pairs(metadata, intern!(py, "counters_since_delta_snapshot"))?,
+            run_id: run_id.map(|run_id| run_id.str()?.try_into()).transpose()?,
+            parents: parents
+                .iter()
+                .map(|(place, id)| Ok((place.extract()?, id.extract()?)))
+                .collect::<PyResult<_>>()?,
+            delta_channels: delta_channels.iter().map(|(name, _)| name.extract()).collect::<PyResult<_>>()?,
         })
     }
 
-    fn to_origin(&self) -> PyResult<Origin<'_>> {
-        let parents = self.parents.iter().map(|(checkpoint_ns, id)| Ok((checkpoint_ns.extract()?, id.extract()?)));
-        Ok(Origin {
-            run_id: self.run_id.as_ref().map(|run_id| run_id.extract()).transpose()?,
-            parents: parents.collect::<PyResult<_>>()?,
-            delta_channels: self.delta_channels.iter().map(|(name, _)| name.extract()).collect::<PyResult<_>>()?,
-        })
+    fn to_origin(&self) -> Origin<'_> {
+        Origin {
+            run_id: self.run_id.as_deref(),
+            parents: self.parents.iter().map(|(checkpoint_ns, id)| (&**checkpoint_ns, &**id)).collect(),
+            delta_channels: self.delta_channels.iter().map(|name| &**name).collect(),
+        }
     }
+}
+
+fn channel_name(name: Bound<'_, PyAny>) -> PyResult<Name> {
+    let text = name.cast_into::<PyString>().map_err(|error| {
+        let name = error.into_inner();
+        let kind = name.get_type().name().map(|kind| kind.to_string()).unwrap_or_default();
+        PyTypeError::new_err(format!("a channel's name is a str, not {kind}"))
+    })?;
+    text.try_into()
 }
 
 /// The items of a dict in the metadata; none where something else stands there, which is not LangGraph's.
@@ -143,37 +178,62 @@ fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResul
     dict_of(&found, name)
 }
 
-/// Serializes what a task wrote.
-pub(super) fn dump_writes<'py>(
-    rows: &Bound<'py, PyList>,
-    serializer: &Serializer<'_, 'py>,
-    buffer: &mut Vec<u8>,
-) -> PyResult<Vec<(i64, Bound<'py, PyString>, Dumped)>> {
-    let dumped = rows.iter().map(|row| {
-        let (index, channel, value): (i64, Bound<'py, PyString>, Bound<'py, PyAny>) = row.extract()?;
-        Ok((index, channel, serializer.dump(&value, buffer)?))
-    });
-    dumped.collect()
+/// What a task wrote, serialized. Another thread may read it, detached; it should be dropped attached.
+pub(super) struct WriteParts(Vec<(i64, Name, Dumped)>);
+
+impl WriteParts {
+    /// Serializes each write of `rows`: index, channel and value.
+    pub(super) fn new<'py>(
+        rows: &Bound<'py, PyList>,
+        serializer: &Serializer<'_, 'py>,
+        buffer: &mut Vec<u8>,
+    ) -> PyResult<Self> {
+        let parts = rows.iter().map(|row| {
+            let (index, channel, value): (i64, Bound<'py, PyAny>, Bound<'py, PyAny>) = row.extract()?;
+            Ok((index, channel_name(channel)?, serializer.dump(&value, buffer)?))
+        });
+        parts.collect::<PyResult<_>>().map(Self)
+    }
+
+    /// What is to be stored; `buffer` is the one that the parts were serialized into.
+    pub(super) fn to_new<'a>(&'a self, buffer: &'a [u8]) -> Vec<NewWrite<'a>> {
+        let write = |(index, channel, value): &'a (i64, Name, Dumped)| NewWrite {
+            index: *index,
+            channel,
+            value: value.typed(buffer),
+        };
+        self.0.iter().map(write).collect()
+    }
 }
 
 /// A channel's version as Python hands it over: a str, an int or a float.
-pub(super) struct AnyVersion<'a>(pub(super) Version<'a>);
+enum HeldVersion {
+    Text(Name),
+    Integer(i64),
+    Float(f64),
+}
 
-impl<'a, 'py> FromPyObject<'a, 'py> for AnyVersion<'a> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyString>() {
-            return object.extract().map(|text| Self(Version::Text(text)));
+impl HeldVersion {
+    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = object.cast::<PyString>() {
+            return text.clone().try_into().map(Self::Text);
         }
         if let Ok(float) = object.cast::<PyFloat>() {
-            return Ok(Self(Version::Float(float.value())));
+            return Ok(Self::Float(float.value()));
         }
         if !object.is_instance_of::<PyInt>() {
             let kind = object.get_type().name()?;
             return Err(PyTypeError::new_err(format!("a channel's version is a str, an int or a float, not {kind}")));
         }
-        argument::integer("version", &object).map(|integer| Self(Version::Integer(integer)))
+        argument::integer("version", object).map(Self::Integer)
+    }
+
+    fn get(&self) -> Version<'_> {
+        match self {
+            Self::Text(text) => Version::Text(text),
+            Self::Integer(integer) => Version::Integer(*integer),
+            Self::Float(float) => Version::Float(*float),
+        }
     }
 }
 

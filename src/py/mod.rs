@@ -12,10 +12,12 @@ mod checkpoint;
 mod checkpoint_row;
 mod clock;
 mod codec;
+mod completion;
 mod entry;
 mod error;
 mod fault;
 mod items;
+mod listing;
 mod open;
 mod redis;
 mod serializer;
@@ -24,6 +26,7 @@ mod snapshot;
 mod sqlite;
 mod store;
 mod transfer;
+mod worker;
 
 use pyo3::prelude::*;
 
@@ -46,13 +49,17 @@ mod _core {
     #[pymodule_export]
     use super::capabilities::PyCapabilities;
     #[pymodule_export]
-    use super::checkpoint::{PyCheckpoints, PyThreads};
+    use super::checkpoint::PyThreads;
     #[pymodule_export]
     use super::clock::PyClock;
+    #[pymodule_export]
+    use super::completion::{PyCompletions, finish_handed_over};
     #[pymodule_export]
     use super::entry::PyEntry;
     #[pymodule_export]
     use super::items::PyItems;
+    #[pymodule_export]
+    use super::listing::{PyCheckpoints, PyFetched};
     #[pymodule_export]
     use super::open::{copy, open};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::codec;
 use crate::checkpoint::{Stored, Typed};
@@ -17,6 +17,13 @@ use crate::checkpoint::{Stored, Typed};
 const MSGPACK: &str = "msgpack";
 /// Its form of None, which has no bytes.
 const NULL: &str = "null";
+
+/// So many parts take the serializer a millisecond or so: a message takes it some 3 us.
+const MOST_PARTS: usize = 250;
+/// Text is copied faster than objects are walked.
+const BYTES_OF_A_PART: usize = 1024;
+/// A list of messages in an input, in the list of a task's writes with their indexes and channels.
+const LEVELS: u32 = 4;
 
 /// A serializer, and whether plain values go past it.
 pub(super) struct Serializer<'a, 'py> {
@@ -52,6 +59,11 @@ impl<'a, 'py> Serializer<'a, 'py> {
     /// `plain` is the class whose own instances write plain values as plain msgpack.
     pub(super) fn new(serde: &'a Bound<'py, PyAny>, plain: Option<&Py<PyType>>) -> Self {
         Self { serde, writes_plain: plain.is_some_and(|plain| serde.get_type().is(plain)) && !is_patched(serde) }
+    }
+
+    /// Whether it is LangGraph's own: quick for its length, as one of somebody else's need not be.
+    pub(super) fn is_own(&self) -> bool {
+        self.writes_plain
     }
 
     /// Serializes a value; one that is plain at the end of `buffer`.
@@ -117,6 +129,60 @@ impl<'a, 'py> Serializer<'a, 'py> {
         let py = self.serde.py();
         let form = if form == MSGPACK { intern!(py, MSGPACK).clone() } else { PyString::new(py, form) };
         self.serde.call_method1(intern!(py, "loads_typed"), ((form, bytes),))
+    }
+}
+
+/// How much the serializer may still be given on an event loop, as far as the first levels of lists, tuples and dicts tell. What lies
+/// deeper, or within other objects, is not looked at.
+pub(super) struct Allowance {
+    parts: usize,
+}
+
+impl Allowance {
+    pub(super) fn new() -> Self {
+        Self { parts: MOST_PARTS }
+    }
+
+    /// Takes a value off, and tells whether it was covered. It looks at no more than the allowance, and calls no code of Python's.
+    pub(super) fn covers(&mut self, value: &Bound<'_, PyAny>) -> bool {
+        self.covers_levels(value, LEVELS)
+    }
+
+    fn covers_levels(&mut self, value: &Bound<'_, PyAny>, levels: u32) -> bool {
+        if let Ok(text) = value.cast_exact::<PyString>() {
+            return self.take(1 + text.len().unwrap_or(0) / BYTES_OF_A_PART);
+        }
+        if let Ok(bytes) = value.cast_exact::<PyBytes>() {
+            return self.take(1 + bytes.len().unwrap_or(0) / BYTES_OF_A_PART);
+        }
+        if let Ok(list) = value.cast_exact::<PyList>() {
+            return self.covers_all(list.len(), levels, || list.iter());
+        }
+        if let Ok(tuple) = value.cast_exact::<PyTuple>() {
+            return self.covers_all(tuple.len(), levels, || tuple.iter());
+        }
+        match value.cast_exact::<PyDict>() {
+            Ok(dict) => self.covers_all(dict.len(), levels, || dict.values().into_iter()),
+            Err(_) => self.take(1),
+        }
+    }
+
+    fn covers_all<'py, I: Iterator<Item = Bound<'py, PyAny>>>(
+        &mut self,
+        count: usize,
+        levels: u32,
+        parts: impl FnOnce() -> I,
+    ) -> bool {
+        if levels == 0 || count > self.parts {
+            return self.take(1 + count);
+        }
+        self.take(1) && parts().all(|part| self.covers_levels(&part, levels - 1))
+    }
+
+    fn take(&mut self, parts: usize) -> bool {
+        let left = self.parts.checked_sub(parts);
+        self.parts = left.unwrap_or(0);
+        left.is_some()
     }
 }
 

@@ -63,7 +63,8 @@ def test_the_stub_is_what_write_writes():
 
 
 def test_the_package_exports_what_the_binding_offers_to_users():
-    inner = {"Threads", "Checkpoints", "Items", "Cache", "context_key", "serve_stdio"}
+    inner = {"Threads", "Checkpoints", "Fetched", "Items", "Cache", "context_key", "serve_stdio"}
+    inner |= {"Completions", "finish_handed_over"}
     offered = set(_core.__all__) - inner
 
     assert offered <= set(swarmstate.__all__)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary, ref
 
-from swarmstate._core import Store
+from swarmstate._core import Completions, Store, finish_handed_over
 from swarmstate._core import open as open_store
 
 Parameters = ParamSpec("Parameters")
@@ -35,3 +38,41 @@ class OnStore:
     ) -> Result:
         # A hop to a thread costs ten times what the work in memory does.
         return await asyncio.to_thread(call, *args, **kwargs) if self._waits else call(*args, **kwargs)
+
+
+# The loop owns what it watches, and a future that nobody delivers any more must not keep it.
+_completions: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Completions] | None] = WeakKeyDictionary()
+# What was handed over is done before the process ends, as what Python's own threads do is.
+atexit.register(finish_handed_over)
+
+
+def awaited() -> tuple[Completions, asyncio.Future[Any]] | None:
+    """Make a future of the running loop, and say where the core's threads leave what resolves it.
+
+    Returns:
+        Both; None on a loop that cannot watch a pipe, or where there is none to be had.
+    """
+    loop = asyncio.get_running_loop()
+    known = _completions.get(loop, _unknown)
+    completions = known() if known is not None else None
+    if completions is None and known is not None:
+        completions = _watched_by(loop)
+    return None if completions is None else (completions, loop.create_future())
+
+
+def _unknown() -> None:
+    """Stand for a reference to what is not there."""
+
+
+def _watched_by(loop: asyncio.AbstractEventLoop) -> Completions | None:
+    try:
+        completions = Completions()
+        os.set_blocking(completions.fileno(), False)
+        loop.add_reader(completions.fileno(), completions.deliver)
+    except NotImplementedError:
+        _completions[loop] = None
+        return None
+    except OSError:
+        return None
+    _completions[loop] = ref(completions)
+    return completions

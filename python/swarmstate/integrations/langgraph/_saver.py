@@ -30,7 +30,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from swarmstate._core import Checkpoints, Store, Threads, dumps, loads
 from swarmstate.exceptions import InvalidError
 from swarmstate.integrations.langgraph._files import ThreadFiles
-from swarmstate.integrations.langgraph._on_store import OnStore
+from swarmstate.integrations.langgraph._on_store import OnStore, awaited
 from swarmstate.integrations.langgraph._threads import ThreadInfo, ThreadUsage
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
     """A LangGraph checkpointer on any store.
 
     Each write is one atomic step, and each read one consistent cut. Any number of savers may share a store, and see one
-    another's writes at once. In memory the async methods run inline; where the engine waits for a disk or a network,
-    they run in a thread.
+    another's writes at once. In memory the async methods run inline. Where the engine waits for a disk or a network,
+    they leave the event loop: `aput`, `aput_writes` and `aget_tuple` of a small state serialize on it and wait on a
+    thread of the core, which needs no GIL; a large state, and what another serializer than LangGraph's makes, is
+    serialized off the loop too.
 
     Args:
         store: The store that holds the threads, or its URL; None = a new one in memory.
@@ -150,10 +152,7 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
             configurable["checkpoint_id"],
             task_id,
             task_path,
-            [
-                (WRITES_IDX_MAP.get(channel, position), channel, value)
-                for position, (channel, value) in enumerate(writes)
-            ],
+            _rows(writes),
             self.serde,
         )
 
@@ -368,6 +367,10 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         number = int(current.split(".")[0]) if isinstance(current, str) else int(current or 0)
         return f"{number + 1:032}.{os.urandom(8).hex()}"
 
+    def _is_core(self, call: Callable[..., Any]) -> bool:
+        """Whether a thread of the core may do what `call` does: it is this class's method, on an engine that waits."""
+        return self._waits and getattr(call, "__func__", None) in _OF_THE_CORE
+
     async def aput(
         self,
         config: RunnableConfig,
@@ -376,6 +379,25 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint, as `put` does."""
+        if self._is_core(self.put) and (waiting := awaited()) is not None:
+            completions, future = waiting
+            configurable = config["configurable"]
+            thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+            is_begun = self._threads.aput(
+                completions,
+                future,
+                str(thread_id),
+                checkpoint_ns,
+                checkpoint["id"],
+                configurable.get("checkpoint_id"),
+                checkpoint,
+                get_checkpoint_metadata(config, metadata),
+                new_versions,
+                self.serde,
+            )
+            if is_begun:
+                await future
+                return _config(thread_id, checkpoint_ns, checkpoint["id"])
         return await self._run(self.put, config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
@@ -386,11 +408,39 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """Store what a task wrote, as `put_writes` does."""
+        if self._is_core(self.put_writes) and (waiting := awaited()) is not None:
+            completions, future = waiting
+            configurable = config["configurable"]
+            is_begun = self._threads.aput_writes(
+                completions,
+                future,
+                str(configurable["thread_id"]),
+                configurable.get("checkpoint_ns", ""),
+                configurable["checkpoint_id"],
+                task_id,
+                task_path,
+                _rows(writes),
+                self.serde,
+            )
+            if is_begun:
+                await future
+                return
         await self._run(self.put_writes, config, writes, task_id, task_path)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read a checkpoint, as `get_tuple` does."""
-        return await self._run(self.get_tuple, config)
+        if not self._is_core(self.get_tuple) or (waiting := awaited()) is None:
+            return await self._run(self.get_tuple, config)
+        completions, future = waiting
+        configurable = config["configurable"]
+        thread_id, checkpoint_ns = configurable["thread_id"], configurable.get("checkpoint_ns", "")
+        checkpoint_id = configurable.get("checkpoint_id") or None
+        self._threads.aget(completions, future, str(thread_id), checkpoint_ns, checkpoint_id, self.serde)
+        fetched = await future
+        if fetched is None:
+            return None
+        saved = fetched.load() if fetched.is_short else await self._run(fetched.load)
+        return _tuple(thread_id, checkpoint_ns, saved)
 
     async def alist(
         self,
@@ -440,6 +490,14 @@ class SwarmStateSaver(ThreadFiles, OnStore, BaseCheckpointSaver[str]):
     ) -> Mapping[str, DeltaChannelHistory]:
         """Read the history of channels, as `get_delta_channel_history` does."""
         return await self._run(self.get_delta_channel_history, config=config, channels=channels)
+
+
+_OF_THE_CORE = (SwarmStateSaver.put, SwarmStateSaver.put_writes, SwarmStateSaver.get_tuple)
+
+
+def _rows(writes: Sequence[tuple[str, Any]]) -> builtins.list[tuple[int, str, Any]]:
+    """Writes with their indexes."""
+    return [(WRITES_IDX_MAP.get(channel, position), channel, value) for position, (channel, value) in enumerate(writes)]
 
 
 @cache
