@@ -83,7 +83,8 @@ impl PyCompletions {
 /// Wait until nothing is left to do that event loops handed over, whether anybody awaits it or not.
 #[pyfunction]
 pub(crate) fn finish_handed_over(py: Python<'_>) {
-    py.detach(Workers::finish_all);
+    let all = Workers::all();
+    py.detach(|| all.iter().for_each(|workers| workers.finish()));
 }
 
 impl Done {

@@ -56,17 +56,6 @@ impl Workers {
         workers
     }
 
-    /// Waits until all jobs of this process are done.
-    pub(super) fn finish_all() {
-        let all = ALL.lock().clone();
-        for workers in all.iter().filter_map(Weak::upgrade).filter(|workers| workers.is_of_this_process()) {
-            let mut state = workers.state.lock();
-            while state.working > 0 {
-                workers.rest.wait(&mut state);
-            }
-        }
-    }
-
     /// Those of the whole process, who begin with each job at once.
     ///
     /// Needs an attached thread: so nobody else is inside when this thread forks. A process that was forked has none of its
@@ -130,6 +119,20 @@ impl Workers {
         drop(state);
         drop(dropped);
         Err(error)
+    }
+
+    /// All that work in this process. Needs an attached thread.
+    pub(super) fn all() -> Vec<Arc<Self>> {
+        let all = ALL.lock();
+        all.iter().filter_map(Weak::upgrade).filter(|workers| workers.is_of_this_process()).collect()
+    }
+
+    /// Waits until nobody works.
+    pub(super) fn finish(&self) {
+        let mut state = self.state.lock();
+        while state.working > 0 {
+            self.rest.wait(&mut state);
+        }
     }
 
     fn work(&self) {
