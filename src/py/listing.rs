@@ -11,7 +11,7 @@ use super::serializer::Serializer;
 use super::store::run_whole;
 use crate::checkpoint::{Found, Listing, Saved};
 
-/// Some 250 messages: LangGraph's serializer makes them at 30 to 60 MB/s.
+/// Some 250 messages of 200 bytes of text, each of which takes LangGraph's serializer 5 to 10 us.
 const MOST_BYTES_OF_A_SHORT_ONE: usize = 64 * 1024;
 
 /// An open listing of checkpoints; what is written after it was opened does not show.

@@ -1,7 +1,7 @@
 //! Threads that work for event loops.
 //!
-//! They know nothing of Python. To wake one takes an event loop longer than most of what it asks for, so those that write to one
-//! file, where writes follow one another anyway, leave a few jobs to the threads that work already.
+//! They know nothing of Python. To wake one costs an event loop, so those that write to one file, where writes follow one another
+//! anyway, leave a few jobs to the threads that work already.
 
 use std::collections::VecDeque;
 use std::io;

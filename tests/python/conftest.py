@@ -40,6 +40,12 @@ def clock() -> ss.Clock:
 
 
 @pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test keeps a store in a file of its own; nothing is there yet."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
 def holder(file: Path) -> Iterator[Holder]:
     """Another process that takes the write lock of `file` when it is told to."""
     holder = Holder(file)

@@ -63,11 +63,6 @@ asyncio.run(run("parent again"))
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "state.db"
-
-
-@pytest.fixture
 def file_store(file: Path) -> Iterator[ss.SqliteStore]:
     with ss.SqliteStore(file, durability="normal") as store:
         yield store
@@ -137,6 +132,18 @@ async def test_a_small_state_is_serialized_on_the_loop_and_a_large_one_beside_it
     assert writes.threads.isdisjoint(here)
     assert large.threads
     assert writes.threads
+
+
+async def test_all_that_a_put_stores_counts_together_and_so_does_its_metadata(saver: SwarmStateSaver) -> None:
+    first, second, known = Told(), Told(), Told()
+
+    config = await aput(saver, config_of(), "1", first=[first, *range(200)], second=[second, *range(200)])
+    await saver.aput(config, checkpoint_of("2"), {"source": "loop", "known": [known, *range(1000)]}, {})  # type: ignore[typeddict-unknown-key]
+
+    here = {threading.get_ident()}
+    for told in (first, second, known):
+        assert told.threads
+        assert told.threads.isdisjoint(here)
 
 
 @pytest.mark.parametrize("count", [1, 5000])

@@ -90,11 +90,6 @@ class LateSaver(SwarmStateSaver):
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "state.db"
-
-
-@pytest.fixture
 def store(file: Path) -> Iterator[ss.SqliteStore]:
     with ss.SqliteStore(file, durability="normal") as store:
         yield store

@@ -18,7 +18,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
-use super::copier::COPIED_PAGES;
 use super::fault::{self, Place};
 use super::{Durability, SqliteOptions, schema, sql};
 use crate::error::{Error, Result};
@@ -275,7 +274,6 @@ impl Link {
         };
         self.pragma_update(None, "synchronous", synchronous)?;
         self.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        self.pragma_update_and_check(None, "wal_autocheckpoint", COPIED_PAGES, |_| Ok(()))?;
         self.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT, |_| Ok(()))
     }
 

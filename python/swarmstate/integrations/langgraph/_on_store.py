@@ -41,7 +41,7 @@ class OnStore:
 
 
 # The loop owns what it watches, and a future that nobody delivers any more must not keep it.
-_completions: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Completions] | None] = WeakKeyDictionary()
+_completions: WeakKeyDictionary[asyncio.AbstractEventLoop, ref[Completions]] = WeakKeyDictionary()
 # What was handed over is done before the process ends, as what Python's own threads do is.
 atexit.register(finish_handed_over)
 
@@ -53,15 +53,11 @@ def awaited() -> tuple[Completions, asyncio.Future[Any]] | None:
         Both; None on a loop that cannot watch a pipe, or where there is none to be had.
     """
     loop = asyncio.get_running_loop()
-    known = _completions.get(loop, _unknown)
+    known = _completions.get(loop)
     completions = known() if known is not None else None
-    if completions is None and known is not None:
+    if completions is None:
         completions = _watched_by(loop)
     return None if completions is None else (completions, loop.create_future())
-
-
-def _unknown() -> None:
-    """Stand for a reference to what is not there."""
 
 
 def _watched_by(loop: asyncio.AbstractEventLoop) -> Completions | None:
@@ -69,10 +65,7 @@ def _watched_by(loop: asyncio.AbstractEventLoop) -> Completions | None:
         completions = Completions()
         os.set_blocking(completions.fileno(), False)
         loop.add_reader(completions.fileno(), completions.deliver)
-    except NotImplementedError:
-        _completions[loop] = None
-        return None
-    except OSError:
+    except (NotImplementedError, OSError):
         return None
     _completions[loop] = ref(completions)
     return completions
