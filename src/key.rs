@@ -78,8 +78,11 @@ const END: char = '\u{0}';
 const ESCAPE: char = '\u{1}';
 const ESCAPED_NUL: char = '\u{1}';
 const ESCAPED_ESCAPE: char = '\u{2}';
-/// Digits of a number part: 64 bits in hexadecimal, so that text order is number order.
-const NUMBER_DIGITS: usize = 16;
+/// The digits of numbers: those of base64url, but in the order of ASCII, so that text order is number order.
+const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+const BITS_PER_DIGIT: u32 = 6;
+/// Digits of a number part, of 64 bits.
+const NUMBER_DIGITS: usize = 11;
 
 /// Joins parts into one name.
 ///
@@ -133,10 +136,19 @@ impl KeyWriter {
     }
 
     /// Adds a number, which sorts among numbers by its value.
-    pub fn number(mut self, part: i64) -> Self {
-        use std::fmt::Write;
-        let ordered = part.cast_unsigned() ^ (1 << 63);
-        write!(self.0, "{ordered:0NUMBER_DIGITS$x}").expect("a String takes all that is written");
+    pub fn number(self, part: i64) -> Self {
+        self.digits::<NUMBER_DIGITS>((part.cast_unsigned() ^ (1 << 63)).into())
+    }
+
+    /// Adds the lowest bits of a number as so many digits; they sort by their value.
+    pub(crate) fn digits<const COUNT: usize>(mut self, number: u128) -> Self {
+        let mut rest = number;
+        let mut digits = [0; COUNT];
+        for digit in digits.iter_mut().rev() {
+            *digit = DIGITS[(rest % 64) as usize];
+            rest >>= BITS_PER_DIGIT;
+        }
+        self.0.push_str(str::from_utf8(&digits).expect("digits are ASCII"));
         self
     }
 
@@ -181,10 +193,11 @@ impl<'a> KeyReader<'a> {
     /// Reads a number; `None` where none stands.
     pub fn number(&mut self) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(NUMBER_DIGITS)?;
-        if !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
+        let mut ordered: u128 = 0;
+        for digit in digits.bytes() {
+            ordered = ordered << BITS_PER_DIGIT | DIGITS.binary_search(&digit).ok()? as u128;
         }
-        let ordered = u64::from_str_radix(digits, 16).ok()?;
+        let ordered = u64::try_from(ordered).ok()?;
         self.0 = rest;
         Some((ordered ^ (1 << 63)).cast_signed())
     }

@@ -101,8 +101,8 @@ impl<'v> Census<'v> {
                 }
             }
             wanted = still_wanted;
-            let Some(parent_id) = found.record()?.parent_id else { return Ok(()) };
-            let Some(parent) = self.find((start.0, parent_id)) else { return Ok(()) };
+            let Some(parent_id) = found.parent_id()? else { return Ok(()) };
+            let Some(parent) = self.find((start.0, &parent_id)) else { return Ok(()) };
             if wanted.is_empty() || !walked.insert(&parent.checkpoint_id) {
                 return Ok(());
             }

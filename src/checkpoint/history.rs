@@ -4,6 +4,7 @@
 //! value of it. The value is as it was before that ancestor's own writes, so those count; the writes of the checkpoint where
 //! the walk begins wait for the step that follows it, so they do not.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::content::{Content, Stored, Trust};
@@ -57,10 +58,10 @@ impl History {
         let mut history = Self { steps: Vec::new(), channels: channels.iter().map(walked).collect(), trust };
         let Some(start) = Found::find(view, &thread, place, checkpoint_id)? else { return Ok(history) };
         let mut seen = HashSet::from([start.checkpoint_id.clone()]);
-        let mut parent_id = start.record()?.parent_id.map(str::to_owned);
+        let mut parent_id = start.parent_id()?.map(Cow::into_owned);
         while let Some(id) = parent_id.filter(|id| history.is_wanting() && seen.insert(id.clone())) {
             let Some(found) = Found::find(view, &thread, place, Some(&id))? else { break };
-            parent_id = found.record()?.parent_id.map(str::to_owned);
+            parent_id = found.parent_id()?.map(Cow::into_owned);
             history.step(view, &thread, found)?;
         }
         Ok(history)

@@ -17,8 +17,8 @@ const CHECKPOINT: &str = "checkpoint:";
 const VALUE: &str = "value:";
 const WRITE: &str = "write:";
 const CHUNK: &str = "chunk:";
-/// The digits of a hash: those of base64url, in the order of ASCII.
-const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+/// Digits of a hash, of 128 bits.
+const HASH_DIGITS: usize = 22;
 /// Stand before a version, so that 1, 1.0 and "1" are three, and those that the saver makes are by themselves.
 const INTEGER: &str = "i";
 const FLOAT: &str = "f";
@@ -125,14 +125,8 @@ pub(super) fn is_chunk(key: &str) -> bool {
 
 /// The key of a chunk, a block or a node.
 pub(super) fn chunk(hash: &Hash) -> Key<'static> {
-    let mut key = String::with_capacity(CHUNK.len() + 22);
-    key.push_str(CHUNK);
-    let mut bits = u128::from_be_bytes(*hash);
-    for _ in 0..22 {
-        key.push(char::from(DIGITS[(bits >> 122) as usize]));
-        bits <<= 6;
-    }
-    Key::new(key).expect("it is short")
+    let key = KeyWriter::new().tag(CHUNK).digits::<HASH_DIGITS>(u128::from_be_bytes(*hash));
+    Key::new(key.finish()).expect("it is short")
 }
 
 /// The key of a task's write.

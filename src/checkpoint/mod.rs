@@ -11,6 +11,7 @@ mod cut;
 mod encode;
 mod fields;
 mod history;
+mod id;
 mod layout;
 mod listing;
 mod moving;
@@ -20,6 +21,7 @@ mod recent;
 mod record;
 mod retention;
 mod saved;
+mod seen;
 mod shape;
 mod sweep;
 #[cfg(test)]
@@ -37,10 +39,11 @@ pub use self::listing::{Listing, Query};
 pub(crate) use self::moving::{Arrival, check_record, is_head, thread_in};
 pub use self::overview::{ThreadInfo, ThreadUsage, Wanted};
 use self::recent::Recent;
-pub use self::record::{Origin, Typed};
+pub use self::record::{MSGPACK, Origin, Typed};
 use self::retention::Keeper;
 pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
+pub use self::seen::{Seen, USUAL_FIELDS};
 use self::thread::{Thread, retried};
 pub use self::version::{Made, MadeText, Version};
 use crate::error::Result;
@@ -64,6 +67,8 @@ pub struct NewCheckpoint<'a> {
     pub parent_id: Option<&'a str>,
     /// The checkpoint without the values and versions of its channels.
     pub checkpoint: Typed<'a>,
+    /// What its nodes have seen, if it is kept beside the checkpoint: that is then the list of its [`USUAL_FIELDS`].
+    pub seen: Option<Seen<'a>>,
     /// Its metadata.
     pub metadata: Typed<'a>,
     /// What of its metadata decides how long it is kept.

@@ -78,8 +78,8 @@ pub(super) fn usage(view: &dyn Reader, thread: &Thread<'_>) -> Result<ThreadUsag
     let census = Census::take(view, thread)?;
     let mut serialized = 0;
     for found in census.all() {
-        let record = found.record()?;
-        serialized += record.checkpoint.bytes.len() as u64 + record.metadata.bytes.len() as u64;
+        let (_, checkpoint) = found.checkpoint()?;
+        serialized += (checkpoint.len() + found.metadata()?.bytes.len()) as u64;
     }
     for entry in view.entries(&thread.namespace, &Range::of(layout::all_writes()?))? {
         let write: WriteRecord<'_> = record::decode_checked(entry.value()).ok_or_else(|| corrupt(thread, "a write"))?;

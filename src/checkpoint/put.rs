@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::content::{Content, Trust};
 use super::encode::{Encoded, MOST_WHOLE_BYTES, Previous, encode_after, encode_whole};
+use super::id::Id;
 use super::recent::{CutValue, Recent};
 use super::record::{CheckpointRecord, Secret, WriteRecord, encode_checked};
 use super::saved::Found;
@@ -212,13 +213,15 @@ fn note_put(head: &mut Head, checkpoint_ns: &str, checkpoint_id: &str, is_new: b
 
 fn set_checkpoint<'b>(batch: &mut Batch<'b>, thread: &'b Thread<'_>, key: Key<'b>, new: &NewCheckpoint<'_>) {
     let record = CheckpointRecord {
-        parent_id: new.parent_id,
+        parent_id: new.parent_id.map(Id::of),
         checkpoint: new.checkpoint,
         metadata: new.metadata,
         versions: Cow::Borrowed(&new.versions),
         origin: Cow::Borrowed(&new.origin),
+        seen: new.seen.as_ref().map(Cow::Borrowed),
     };
-    let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * new.versions.len();
+    let channels = new.versions.len() + new.seen.as_ref().map_or(0, |seen| seen.channels.len());
+    let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * channels;
     batch.set(thread.namespace.borrow(), key, encode_checked(&record, size_hint), Expiry::Never);
 }
 

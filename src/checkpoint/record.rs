@@ -2,35 +2,44 @@
 //!
 //! Reading borrows from the stored bytes. What is small is verified whenever it is read; a channel's value has a hash of its own. A value stays what its serializer made of it: a type's name and bytes, which nothing
 //! here looks into.
+//!
+//! A thread of small states is made of little else than the names and numbers in these records, so what most of them would repeat is left out:
+//! the form [`MSGPACK`], the digits of an id, and a version that stands in the same record already.
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fields::Fields;
+use super::id::Id;
+use super::seen::{Among, Seen};
 use super::version::Version;
+use crate::msgpack::Item;
 use crate::value::{Kind, Value};
 
+/// The form of most values, which is not written.
+pub const MSGPACK: &str = "msgpack";
+
 /// A value as its serializer wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Typed<'a> {
     /// What the serializer calls the form of the bytes, such as `msgpack`.
     pub form: &'a str,
     /// The bytes.
-    #[serde(with = "serde_bytes")]
     pub bytes: &'a [u8],
 }
 
 /// A checkpoint without the values of its channels, which lie beside it by their versions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct CheckpointRecord<'a> {
-    pub(super) parent_id: Option<&'a str>,
+    pub(super) parent_id: Option<Id<'a>>,
     pub(super) checkpoint: Typed<'a>,
     pub(super) metadata: Typed<'a>,
     pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
     pub(super) origin: Cow<'a, Origin<'a>>,
+    pub(super) seen: Option<Cow<'a, Seen<'a>>>,
 }
 
 /// What a checkpoint's metadata says that decides how long it, and others, are kept.
@@ -64,6 +73,7 @@ pub(super) struct HeadRecord {
 /// A channel's value at a version, of which an empty one has no record: whole, or what behind its chunks is left of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct ValueRecord<'a> {
+    #[serde(serialize_with = "write_form")]
     pub(super) form: &'a str,
     /// The xxh3-64 of the whole value, seeded with that of the form.
     pub(super) check: u64,
@@ -96,6 +106,28 @@ pub(super) struct WriteRecord<'a> {
     pub(super) value: Typed<'a>,
 }
 
+/// Nil for the form that most values have.
+fn write_form<S: Serializer>(form: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    (form != MSGPACK).then_some(form).serialize(serializer)
+}
+
+/// The bytes alone in the form that most values have, else a list of both.
+impl Serialize for Typed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = Bytes::new(self.bytes);
+        if self.form == MSGPACK { bytes.serialize(serializer) } else { (self.form, bytes).serialize(serializer) }
+    }
+}
+
+impl Serialize for CheckpointRecord<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { parent_id, checkpoint, metadata, versions, origin, seen } = self;
+        let origin = (**origin != Origin::default()).then_some(&**origin);
+        let seen = seen.as_ref().map(|seen| Among { seen, versions });
+        (parent_id, checkpoint, metadata, &**versions, origin, seen).serialize(serializer)
+    }
+}
+
 /// What can be read again as it was written, its fields in their order.
 pub(super) trait Record<'a>: Sized {
     /// `None` where something else stands.
@@ -104,23 +136,32 @@ pub(super) trait Record<'a>: Sized {
 
 impl<'a> Record<'a> for Typed<'a> {
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        fields.list(2)?;
-        Some(Self { form: fields.text()?, bytes: fields.bytes()? })
+        match fields.item()? {
+            Item::Bin(bytes) => Some(Self { form: MSGPACK, bytes }),
+            Item::Array(2) => Some(Self { form: fields.text()?, bytes: fields.bytes()? }),
+            _ => None,
+        }
     }
 }
 
 impl<'a> Record<'a> for CheckpointRecord<'a> {
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        fields.list(5)?;
+        fields.list(6)?;
+        let (parent_id, checkpoint) = (fields.optional(Id::read)?, Typed::read(fields)?);
+        let metadata = Typed::read(fields)?;
+        let versions = fields.list_of(|fields| {
+            fields.list(2)?;
+            Some((fields.text()?, Version::read(fields)?))
+        })?;
+        let origin = fields.optional(Origin::read)?.unwrap_or_default();
+        let seen = fields.optional(|fields| Seen::read(fields, &versions))?;
         Some(Self {
-            parent_id: fields.optional(Fields::text)?,
-            checkpoint: Typed::read(fields)?,
-            metadata: Typed::read(fields)?,
-            versions: Cow::Owned(fields.list_of(|fields| {
-                fields.list(2)?;
-                Some((fields.text()?, Version::read(fields)?))
-            })?),
-            origin: Cow::Owned(Origin::read(fields)?),
+            parent_id,
+            checkpoint,
+            metadata,
+            versions: Cow::Owned(versions),
+            origin: Cow::Owned(origin),
+            seen: seen.map(Cow::Owned),
         })
     }
 }
@@ -156,7 +197,7 @@ impl<'a> Record<'a> for ValueRecord<'a> {
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
         fields.list(4)?;
         Some(Self {
-            form: fields.text()?,
+            form: fields.optional(Fields::text)?.unwrap_or(MSGPACK),
             check: fields.count()?,
             bytes: fields.bytes()?,
             tree: fields.optional(Tree::read)?,

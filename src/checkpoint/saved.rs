@@ -2,10 +2,14 @@
 //!
 //! What is held here are the store's own entries; they are taken apart when somebody asks, without a copy of the values.
 
+use std::borrow::Cow;
+
 use super::Place;
 use super::content::{Content, Stored, Trust};
+use super::id::Id;
 use super::layout::{self, WriteKey};
 use super::record::{self, CheckpointRecord, Typed, WriteRecord};
+use super::seen::{self, Seen};
 use super::version::Version;
 use crate::error::{Error, Result};
 use crate::key::{Key, Namespace};
@@ -38,9 +42,12 @@ pub struct Saved {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contents<'a> {
     /// The checkpoint that this one follows.
-    pub parent_id: Option<&'a str>,
+    pub parent_id: Option<Cow<'a, str>>,
     /// The checkpoint without the values and versions of its channels.
     pub checkpoint: Typed<'a>,
+    /// What its nodes have seen, if it is kept beside the checkpoint: that is then the list of its
+    /// [`USUAL_FIELDS`](super::USUAL_FIELDS).
+    pub seen: Option<Seen<'a>>,
     /// Its metadata.
     pub metadata: Typed<'a>,
     /// The version of every channel.
@@ -112,16 +119,19 @@ impl Found {
     ///
     /// # Errors
     /// As [`Found::metadata`].
-    pub fn parent_id(&self) -> Result<Option<&str>> {
-        Ok(self.record()?.parent_id)
+    pub fn parent_id(&self) -> Result<Option<Cow<'_, str>>> {
+        Ok(self.record()?.parent_id.map(Id::text))
     }
 
-    /// The checkpoint without the values and versions of its channels.
+    /// The form and the bytes of the checkpoint without the values and versions of its channels, in one piece however it is
+    /// kept.
     ///
     /// # Errors
     /// As [`Found::metadata`].
-    pub fn checkpoint(&self) -> Result<Typed<'_>> {
-        Ok(self.record()?.checkpoint)
+    pub fn checkpoint(&self) -> Result<(&str, Cow<'_, [u8]>)> {
+        let CheckpointRecord { checkpoint: Typed { form, bytes }, seen, .. } = self.record()?;
+        let whole = seen.and_then(|seen| seen::whole(bytes, &seen, &self.checkpoint_id));
+        Ok((form, whole.map_or(Cow::Borrowed(bytes), Cow::Owned)))
     }
 
     /// Reads what lies beside the record.
@@ -216,15 +226,16 @@ impl Saved {
     /// # Errors
     /// `Corrupt`, naming thread and checkpoint, when one is not what was stored.
     pub fn contents(&self) -> Result<Contents<'_>> {
-        let CheckpointRecord { parent_id, checkpoint, metadata, versions, .. } = self.found.record()?;
+        let CheckpointRecord { parent_id, checkpoint, metadata, versions, seen, .. } = self.found.record()?;
         let mut values = Vec::with_capacity(versions.len());
         for ((channel, _), content) in versions.iter().zip(&self.values) {
             let Some(content) = content else { continue };
             values.push((*channel, self.found.read_content(channel, content, self.trust)?));
         }
         Ok(Contents {
-            parent_id,
+            parent_id: parent_id.map(Id::text),
             checkpoint,
+            seen: seen.map(Cow::into_owned),
             metadata,
             versions: versions.into_owned(),
             values,

@@ -30,6 +30,14 @@ impl Version<'_> {
             other => other,
         }
     }
+
+    /// Whether it is the same to the bit, where equal floats need not be.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(one), Self::Float(two)) => one.to_bits() == two.to_bits(),
+            _ => self == other,
+        }
+    }
 }
 
 /// What a version of the saver says.
@@ -47,22 +55,39 @@ const MADE_LENGTH: usize = NUMBER_DIGITS + 1 + 16;
 impl Made {
     /// What `text` says; `None` where it is another text than [`Made::text`] gives.
     fn of(text: &str) -> Option<Self> {
-        let (number, random) = text.split_at_checked(NUMBER_DIGITS)?;
-        let random = random.strip_prefix('.')?;
-        let is_decimal = number.bytes().all(|digit| digit.is_ascii_digit());
-        let is_hexadecimal = random.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if text.len() != MADE_LENGTH || !is_decimal || !is_hexadecimal {
-            return None;
+        let text: &[u8; MADE_LENGTH] = text.as_bytes().try_into().ok()?;
+        let (number, [b'.', random @ ..]) = text.split_at(NUMBER_DIGITS) else { return None };
+        let mut value: u64 = 0;
+        // Most begin with nothing but zeros.
+        let number = number.strip_prefix(&[b'0'; NUMBER_DIGITS / 2]).unwrap_or(number);
+        for digit in number {
+            let digit = digit.wrapping_sub(b'0');
+            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+            if digit > 9 {
+                return None;
+            }
         }
-        let number: i64 = number.parse().ok()?;
-        Some(Self { number: number.cast_unsigned(), random: u64::from_str_radix(random, 16).ok()? })
+        let mut bits: u64 = 0;
+        for digit in random {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            bits = bits << 4 | u64::from(digit);
+        }
+        (value <= i64::MAX as u64).then_some(Self { number: value, random: bits })
     }
 
     /// The text that it stands for.
     pub fn text(self) -> MadeText {
-        let mut text = [b'.'; MADE_LENGTH];
+        let mut text = [b'0'; MADE_LENGTH];
+        text[NUMBER_DIGITS] = b'.';
         let (mut number, mut random) = (self.number, self.random);
         for digit in text[..NUMBER_DIGITS].iter_mut().rev() {
+            if number == 0 {
+                break;
+            }
             *digit = b'0' + (number % 10) as u8;
             number /= 10;
         }

@@ -121,7 +121,14 @@ impl PyThreads {
         serde: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         with_buffer(|buffer| {
-            let parts = CheckpointParts::new(checkpoint, metadata, new_versions, &self.serializer(serde), buffer)?;
+            let parts = CheckpointParts::new(
+                checkpoint_id,
+                checkpoint,
+                metadata,
+                new_versions,
+                &self.serializer(serde),
+                buffer,
+            )?;
             let new = parts.to_new(checkpoint_id, parent_id, buffer);
             let is_long = self.waits || parts.value_bytes() > MOST_BYTES_ATTACHED;
             run_whole(py, is_long, || self.threads.put(Place { thread_id, checkpoint_ns }, &new))
@@ -231,7 +238,7 @@ impl PyThreads {
             return Ok(false);
         }
         let mut buffer = Vec::with_capacity(FIRST_BUFFER_BYTES);
-        let parts = CheckpointParts::new(checkpoint, metadata, new_versions, &serializer, &mut buffer)?;
+        let parts = CheckpointParts::new(&checkpoint_id, checkpoint, metadata, new_versions, &serializer, &mut buffer)?;
         let threads = self.threads.clone();
         completions.run(&self.writers(), future, move || {
             let new = parts.to_new(&checkpoint_id, parent_id.as_deref(), &buffer);

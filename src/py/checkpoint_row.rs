@@ -6,12 +6,13 @@ use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use super::argument;
 use super::error::OrRaise;
 use super::serializer::{Allowance, Dumped, Serializer};
-use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Saved, Version, Write};
+use super::usual::{SeenParts, usual_checkpoint, usual_fields};
+use super::version::{HeldVersion, VersionObjects};
+use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Saved, Write};
 
 /// Thread, latest checkpoint, when it was put, count of checkpoints.
 pub(super) type InfoRow = (String, Option<String>, f64, u64);
@@ -24,6 +25,7 @@ type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 /// A checkpoint as it is put, taken apart and serialized. Another thread may read it, detached; it should be dropped attached.
 pub(super) struct CheckpointParts {
     checkpoint: Dumped,
+    seen: Option<SeenParts>,
     metadata: Dumped,
     origin: OriginParts,
     versions: Vec<(Name, HeldVersion)>,
@@ -33,16 +35,21 @@ pub(super) struct CheckpointParts {
 impl CheckpointParts {
     /// Takes a checkpoint apart and serializes its parts; the arguments stay as they are.
     pub(super) fn new<'py>(
+        checkpoint_id: &str,
         checkpoint: &Bound<'py, PyAny>,
         metadata: &Bound<'py, PyDict>,
         new_versions: &Bound<'py, PyAny>,
         serializer: &Serializer<'_, 'py>,
         buffer: &mut Vec<u8>,
     ) -> PyResult<Self> {
-        let py = checkpoint.py();
-        let rest = dict_of(checkpoint, "checkpoint")?.copy()?;
-        let channels = taken(&rest, intern!(py, "channel_values"))?;
-        let versions = taken(&rest, intern!(py, "channel_versions"))?;
+        let checkpoint = dict_of(checkpoint, "checkpoint")?;
+        let channels = part_of(&checkpoint, intern!(checkpoint.py(), "channel_values"))?;
+        let versions = part_of(&checkpoint, intern!(checkpoint.py(), "channel_versions"))?;
+        let usual = if serializer.is_own() { usual_fields(&checkpoint, checkpoint_id)? } else { None };
+        let (rest, seen) = match usual {
+            Some((fields, seen)) => (fields.into_any(), Some(seen)),
+            None => (without_channels(&checkpoint)?.into_any(), None),
+        };
         // Serializing runs Python code, which may change the dict.
         let new_versions: Vec<Pair<'py>> = dict_of(new_versions, "new_versions")?.iter().collect();
         let mut values = Vec::with_capacity(new_versions.len());
@@ -54,6 +61,7 @@ impl CheckpointParts {
             versions.iter().map(|(channel, version)| Ok((channel_name(channel)?, HeldVersion::of(&version)?)));
         Ok(Self {
             checkpoint: serializer.dump(&rest, buffer)?,
+            seen,
             metadata: serializer.dump(metadata, buffer)?,
             origin: OriginParts::of(metadata)?,
             versions: versions.collect::<PyResult<_>>()?,
@@ -82,6 +90,7 @@ impl CheckpointParts {
             checkpoint_id,
             parent_id,
             checkpoint: self.checkpoint.typed(buffer),
+            seen: self.seen.as_ref().map(SeenParts::to_seen),
             metadata: self.metadata.typed(buffer),
             origin: self.origin.to_origin(),
             versions: self.versions.iter().map(|(channel, version)| (&**channel, version.get())).collect(),
@@ -171,11 +180,18 @@ fn dict_of<'py>(mapping: &Bound<'py, PyAny>, name: impl Display) -> PyResult<Bou
     PyDict::from_sequence(&items.call0()?)
 }
 
-/// Takes a mapping out of `rest`.
-fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
-    let found = rest.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
-    rest.del_item(name)?;
+/// A mapping in the checkpoint.
+fn part_of<'py>(checkpoint: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
+    let found = checkpoint.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
     dict_of(&found, name)
+}
+
+/// A copy of the checkpoint without the versions and values of its channels.
+fn without_channels<'py>(checkpoint: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let rest = checkpoint.copy()?;
+    rest.del_item(intern!(rest.py(), "channel_values"))?;
+    rest.del_item(intern!(rest.py(), "channel_versions"))?;
+    Ok(rest)
 }
 
 /// What a task wrote, serialized. Another thread may read it, detached; it should be dropped attached.
@@ -206,64 +222,32 @@ impl WriteParts {
     }
 }
 
-/// A channel's version as Python hands it over: a str, an int or a float.
-enum HeldVersion {
-    Text(Name),
-    Integer(i64),
-    Float(f64),
-}
-
-impl HeldVersion {
-    fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(text) = object.cast::<PyString>() {
-            return text.clone().try_into().map(Self::Text);
-        }
-        if let Ok(float) = object.cast::<PyFloat>() {
-            return Ok(Self::Float(float.value()));
-        }
-        if !object.is_instance_of::<PyInt>() {
-            let kind = object.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("a channel's version is a str, an int or a float, not {kind}")));
-        }
-        argument::integer("version", object).map(Self::Integer)
-    }
-
-    fn get(&self) -> Version<'_> {
-        match self {
-            Self::Text(text) => Version::Text(text),
-            Self::Integer(integer) => Version::Integer(*integer),
-            Self::Float(float) => Version::Float(*float),
-        }
-    }
-}
-
 /// A checkpoint as Python gets it: id, parent's id, the checkpoint, its metadata, and its writes.
 pub(super) fn to_tuple<'py>(
     py: Python<'py>,
     saved: &Saved,
     serializer: &Serializer<'_, 'py>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    let Contents { parent_id, checkpoint, metadata, versions, values, writes } = saved.contents().or_raise()?;
-    let whole = serializer.load(checkpoint)?;
+    let Contents { parent_id, checkpoint, seen, metadata, versions, values, writes } = saved.contents().or_raise()?;
+    let (checkpoint_id, mut version_objects) = (&saved.address().checkpoint_id, VersionObjects::default());
     let (versions_by_channel, values_by_channel) = (PyDict::new(py), PyDict::new(py));
     let mut values = values.into_iter().peekable();
     for (channel, version) in versions {
         let name = PyString::new(py, channel);
-        match version {
-            Version::Integer(integer) => versions_by_channel.set_item(&name, integer)?,
-            Version::Float(float) => versions_by_channel.set_item(&name, float)?,
-            Version::Text(text) => versions_by_channel.set_item(&name, text)?,
-            Version::Made(made) => versions_by_channel.set_item(&name, made.text().as_str())?,
-        }
+        versions_by_channel.set_item(&name, version_objects.make(py, version)?)?;
         // Values come in the order of the versions.
         if let Some((_, value)) = values.next_if(|(held, _)| *held == channel) {
             values_by_channel.set_item(name, serializer.load_stored(&value)?)?;
         }
     }
+    let whole = match (serializer.load(checkpoint)?, seen) {
+        (fields, Some(seen)) => usual_checkpoint(&fields, checkpoint_id, &seen, &mut version_objects)?.into_any(),
+        (whole, None) => whole,
+    };
     whole.set_item(intern!(py, "channel_versions"), versions_by_channel)?;
     whole.set_item(intern!(py, "channel_values"), values_by_channel)?;
     let (metadata, writes) = (serializer.load(metadata)?, written(py, &writes, serializer)?);
-    (&saved.address().checkpoint_id, parent_id, whole, metadata, writes).into_pyobject(py)
+    (checkpoint_id, parent_id, whole, metadata, writes).into_pyobject(py)
 }
 
 /// Writes as Python gets them: task id, channel and value.

@@ -26,6 +26,8 @@ mod snapshot;
 mod sqlite;
 mod store;
 mod transfer;
+mod usual;
+mod version;
 mod worker;
 
 use pyo3::prelude::*;

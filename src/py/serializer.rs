@@ -11,11 +11,9 @@ use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::codec;
-use crate::checkpoint::{Stored, Typed};
+use crate::checkpoint::{MSGPACK, Stored, Typed};
 
-/// The form of values that LangGraph's own serializer writes as msgpack.
-const MSGPACK: &str = "msgpack";
-/// Its form of None, which has no bytes.
+/// The form that LangGraph's own serializer gives None, which has no bytes.
 const NULL: &str = "null";
 
 /// So many parts take the serializer a millisecond or so: a message takes it some 3 us.

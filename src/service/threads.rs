@@ -74,11 +74,11 @@ pub(super) fn checkpoints(keys: &Keys, query: &str) -> Result<Document> {
 }
 
 fn row(found: &Found) -> Result<Document> {
-    let (metadata, checkpoint) = (found.metadata()?, found.checkpoint()?);
+    let (metadata, (form, checkpoint)) = (found.metadata()?, found.checkpoint()?);
     Ok(address(found)
-        .optional_text("parentId", found.parent_id()?)
+        .optional_text("parentId", found.parent_id()?.as_deref())
         .raw("metadata", &serialized(metadata.form, metadata.bytes, ROW_BYTES).0)
-        .raw("checkpoint", &serialized(checkpoint.form, checkpoint.bytes, ROW_BYTES).0))
+        .raw("checkpoint", &serialized(form, &checkpoint, ROW_BYTES).0))
 }
 
 fn address(found: &Found) -> Document {
@@ -93,12 +93,13 @@ pub(super) fn checkpoint(keys: &Keys, query: &str) -> Result<Document> {
     let missing = || Error::not_found(format!("checkpoint {id:?} of thread {thread:?}, graph {graph:?}"));
     let saved = Threads::new(keys.store().clone()).get(place, Some(&id))?.ok_or_else(missing)?;
     let contents = saved.contents()?;
+    let (form, whole) = saved.address().checkpoint()?;
     let mut room = ANSWER_BYTES;
     let head = address(saved.address())
         .text("threadId", &thread)
-        .optional_text("parentId", contents.parent_id)
+        .optional_text("parentId", contents.parent_id.as_deref())
         .raw("metadata", &shown(contents.metadata, &mut room).0)
-        .raw("checkpoint", &shown(contents.checkpoint, &mut room).0);
+        .raw("checkpoint", &shown(Typed { form, bytes: &whole }, &mut room).0);
     let channels = channels(&contents, &mut room);
     let writes = writes(&contents, &mut room);
     let member = |out: &mut Vec<u8>, part: Document| out.extend(part.finish());

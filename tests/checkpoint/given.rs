@@ -45,6 +45,7 @@ pub(crate) fn checkpoint<'a>(
         checkpoint_id,
         parent_id: None,
         checkpoint: typed(b"checkpoint"),
+        seen: None,
         metadata: typed(b"metadata"),
         origin: Origin::default(),
         versions: channels.iter().map(|(channel, version, _)| (*channel, *version)).collect(),

@@ -18,6 +18,7 @@ fn put(threads: &Threads, thread: &str, graph: &str, id: &str, parent: Option<&s
         checkpoint_id: id,
         parent_id: parent,
         checkpoint: Typed { form: "msgpack", bytes: b"\x81\xa2ts\xa3now" },
+        seen: None,
         metadata: Typed { form: "json", bytes: br#"{"step":1}"# },
         origin: Origin::default(),
         versions: vec![("point", Version::Integer(1))],
