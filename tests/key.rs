@@ -39,7 +39,7 @@ fn what_no_writer_wrote_is_not_read() {
     for text in ["", "a", "\u{1}\0", "\u{1}a\0", "a\u{1}\u{3}\0"] {
         assert_eq!(KeyReader::new(text).text(), None, "{text:?}");
     }
-    for number in ["", "800000000000000", "800000000000000A", "+000000000000001", "80000000000000é"] {
+    for number in ["", "7---------", "+----------", "7--------é", "F----------", "zzzzzzzzzzz"] {
         assert_eq!(KeyReader::new(number).number(), None, "{number:?}");
     }
     assert_eq!(KeyReader::new("tag").tag("tags"), None);

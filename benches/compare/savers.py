@@ -33,6 +33,8 @@ from swarmstate.integrations.langgraph import SwarmStateSaver
 
 IN_MEMORY = "InMemorySaver"
 COUNT = 50
+# So many puts fill SqliteSaver's log more than once: its copying into the file is part of every round, as it is of an agent's day.
+LONG_RUN = 1000
 THREADS = 8
 
 
@@ -126,15 +128,20 @@ def sqlite_saver(folder: str, synchronous: str) -> SqliteSaver:
 def sqlite_rows(plan: Plan, parent: str) -> Iterator[Row]:
     """Puts of a small state into files."""
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        for durability, threads, aim in (("FULL", 1, 0.6), ("FULL", THREADS, 0.2), ("NORMAL", 1, 0.5)):
+        for durability, threads, count, aim in (
+            ("FULL", 1, COUNT, 0.6),
+            ("FULL", THREADS, COUNT, 0.2),
+            ("NORMAL", 1, COUNT, 0.5),
+            ("NORMAL", 1, LONG_RUN, 0.5),
+        ):
             ours = SwarmStateSaver(file_store(folder, durability.lower()))
             theirs = sqlite_saver(folder, durability)
             yield compare(
-                f"put, small, SQLite {durability}, {threads} thread(s)",
+                f"{count:,} puts, small, SQLite {durability}, {threads} thread(s)",
                 f"SqliteSaver {durability}",
-                InThreads(ours, threads),
-                InThreads(theirs, threads),
-                COUNT * threads,
+                InThreads(ours, threads, count),
+                InThreads(theirs, threads, count),
+                count * threads,
                 max(plan.rounds // 4, 3),
                 aim,
             )
@@ -145,8 +152,8 @@ def sqlite_rows(plan: Plan, parent: str) -> Iterator[Row]:
 class InThreads:
     """Each of some threads puts to a thread of its own."""
 
-    def __init__(self, saver, count: int) -> None:
-        self.puts = [subjects.small_puts(saver, COUNT, f"{at}") for at in range(count)]
+    def __init__(self, saver, threads: int, count: int) -> None:
+        self.puts = [subjects.small_puts(saver, count, f"{at}") for at in range(threads)]
 
     def prepare(self) -> None:
         for puts in self.puts:
@@ -174,17 +181,31 @@ def size_rows(parent: str) -> Iterator[Row]:
         channels = [key for key in ours.store.keys(namespace) if key.startswith(("value:", "chunk:"))]
         ours_bytes = sum(len(key) + len(swarmstate.dumps(ours.store.get(namespace, key))) for key in channels)
         whole = sum(len(value) for _, value in theirs.blobs.values())
-        yield size("channel data, 1,000-message chat", ours_bytes, whole, 2_000_000)
-        yield size("everything but file overhead", ours.usage("chat").stored_bytes, whole, None)
+        against = f"{IN_MEMORY}, channels"
+        yield size("channel data, 1,000-message chat", against, ours_bytes, whole, 2_000_000)
+        yield size("everything but file overhead", against, ours.usage("chat").stored_bytes, whole, None)
         ours.store.compact()
         ours.store.close()
-        file_bytes = sum(file.stat().st_size for file in Path(folder).iterdir())
-        yield size("SQLite file, 1,000-message chat", file_bytes, whole, 3_500_000)
+        yield size("SQLite file, 1,000-message chat", against, bytes_in(folder), whole, 3_500_000)
+    with tempfile.TemporaryDirectory(dir=parent) as our_folder, tempfile.TemporaryDirectory(dir=parent) as their_folder:
+        ours, theirs = SwarmStateSaver(file_store(our_folder, "normal")), sqlite_saver(their_folder, "NORMAL")
+        for saver in (ours, theirs):
+            puts = subjects.small_puts(saver, LONG_RUN)
+            puts.prepare()
+            puts()
+        ours.store.close()
+        theirs.conn.close()
+        what = f"SQLite file, {LONG_RUN:,} small checkpoints"
+        yield size(what, "SqliteSaver", bytes_in(our_folder), bytes_in(their_folder), None)
 
 
-def size(what: str, ours: float, theirs: float, aim: int | None) -> Row:
+def bytes_in(folder: str) -> int:
+    return sum(file.stat().st_size for file in Path(folder).iterdir())
+
+
+def size(what: str, against: str, ours: float, theirs: float, aim: int | None) -> Row:
     text, is_met = ("", None) if aim is None else (f"< {aim / 1e6:g} MB", ours < aim)
-    return Row(what, f"{IN_MEMORY}, channels", ours, theirs, ours / theirs, text, is_met, 1, "bytes")
+    return Row(what, against, ours, theirs, ours / theirs, text, is_met, 1, "bytes")
 
 
 def flat_rows(plan: Plan) -> Iterator[Row]:

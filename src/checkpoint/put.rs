@@ -169,7 +169,9 @@ fn write(
     (key, new): (Key<'_>, &NewCheckpoint<'_>),
     condition: Option<Condition<'_>>,
 ) -> Result<u64> {
-    let mut batch = Batch::from_parts(Vec::with_capacity(rows.len() + 2), condition.into_iter().collect());
+    let mut conditions = Vec::with_capacity(2);
+    conditions.extend(condition);
+    let mut batch = Batch::from_parts(Vec::with_capacity(rows.len() + 2), conditions);
     thread.replace_head(&mut batch, &head);
     let first_row = batch.operations().len();
     for row in &rows {

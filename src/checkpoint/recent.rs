@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::content::{Content, Trust};
@@ -48,7 +49,7 @@ type Address = (String, String);
 pub(super) struct Recent {
     values: Mutex<Values>,
     /// By thread. A put that a head from here was wrong for is told so by its own condition.
-    heads: Mutex<HashMap<String, Head>>,
+    heads: Mutex<HashMap<String, Head, RandomState>>,
 }
 
 #[derive(Debug, Default)]

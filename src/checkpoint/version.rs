@@ -58,24 +58,17 @@ impl Made {
         let text: &[u8; MADE_LENGTH] = text.as_bytes().try_into().ok()?;
         let (number, [b'.', random @ ..]) = text.split_at(NUMBER_DIGITS) else { return None };
         let mut value: u64 = 0;
-        // Most begin with nothing but zeros.
-        let number = number.strip_prefix(&[b'0'; NUMBER_DIGITS / 2]).unwrap_or(number);
-        for digit in number {
-            let digit = digit.wrapping_sub(b'0');
-            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-            if digit > 9 {
-                return None;
-            }
+        for digit in without_zeros(number) {
+            let digit = Some(digit.wrapping_sub(b'0')).filter(|digit| *digit < 10)?;
+            value = value.checked_mul(10)?.checked_add(digit.into())?;
         }
-        let mut bits: u64 = 0;
-        for digit in random {
-            let digit = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            bits = bits << 4 | u64::from(digit);
+        let is_hexadecimal =
+            random.iter().fold(true, |so_far, digit| so_far & matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hexadecimal {
+            return None;
         }
+        // The letters have bit 6, and 1 to 6 in the lowest four.
+        let bits = random.iter().fold(0, |bits, digit| bits << 4 | u64::from((digit & 15) + 9 * (digit >> 6)));
         (value <= i64::MAX as u64).then_some(Self { number: value, random: bits })
     }
 
@@ -97,6 +90,13 @@ impl Made {
         }
         MadeText(text)
     }
+}
+
+/// The digits without most of the zeros that nearly all of them begin with.
+fn without_zeros(mut digits: &[u8]) -> &[u8] {
+    digits = digits.strip_prefix(&[b'0'; 16]).unwrap_or(digits);
+    digits = digits.strip_prefix(&[b'0'; 8]).unwrap_or(digits);
+    digits.strip_prefix(&[b'0'; 4]).unwrap_or(digits)
 }
 
 /// The text of a version that the saver made.

@@ -47,8 +47,9 @@ fn mark(store: &dyn Reader, thread_id: &str, level: usize, hashes: &[u8], named:
 }
 
 fn spelled(hash: &[u8]) -> String {
-    let mut bits = hash.iter().flat_map(|byte| (0..8).rev().map(move |bit| usize::from(byte >> bit & 1)));
-    let digits = (0..22).map(|_| (0..6).fold(0, |digit, _| digit * 2 + bits.next().unwrap_or(0)));
+    let bits = hash.iter().flat_map(|byte| (0..8).rev().map(move |bit| usize::from(byte >> bit & 1)));
+    let mut bits = [0; 22 * 6 - 16 * 8].into_iter().chain(bits);
+    let digits = (0..22).map(|_| (0..6).fold(0, |digit, _| digit * 2 + bits.next().expect("22 digits have 132 bits")));
     "chunk:".chars().chain(digits.map(|digit| char::from(DIGITS[digit]))).collect()
 }
 

@@ -21,7 +21,7 @@ fn a_checkpoint_comes_back_as_it_was_put() {
 
         let saved = read(&threads, ROOT, Some("2"));
         let contents = saved.contents().expect("it can be read");
-        assert_eq!(contents.parent_id, Some("1"));
+        assert_eq!(contents.parent_id.as_deref(), Some("1"));
         assert_eq!((contents.checkpoint.bytes, contents.metadata.bytes), (&b"checkpoint"[..], &b"metadata"[..]));
         assert_eq!(contents.versions, new.versions);
         assert_eq!(values(&contents), [("a", b"seven".to_vec())]);
