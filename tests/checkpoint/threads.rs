@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use swarmstate::checkpoint::{Place, Query, Retention, Task, Threads, Version, Wanted};
+use swarmstate::checkpoint::{Place, Query, Retention, Seen, Task, Threads, Version, Wanted};
 use swarmstate::store::Range;
 use swarmstate::{Error, Namespace, Prefix, StoreExt};
 
-use crate::given::{ROOT, TASK, checkpoint, ids, on_every_engine, read, values, write, written};
+use crate::given::{ROOT, TASK, checkpoint, ids, on_every_engine, read, typed, values, write, written};
 use crate::meeting::Meeting;
 
 #[test]
@@ -26,6 +26,37 @@ fn a_checkpoint_comes_back_as_it_was_put() {
         assert_eq!(contents.versions, new.versions);
         assert_eq!(values(&contents), [("a", b"seven".to_vec())]);
         assert_eq!(contents.writes, []);
+    });
+}
+
+#[test]
+fn what_nodes_have_seen_comes_back_and_stands_in_the_whole_checkpoint() {
+    on_every_engine(|_, threads| {
+        let version = "00000000000000000000000000000007.00000000000000ff";
+        let id = "1ef4f797-8335-6428-8001-8a1503f9b875";
+        let mut new = checkpoint(id, &[("a", Version::Text(version), None)]);
+        new.parent_id = Some("1ef4f797-8335-6428-8001-8a1503f9b874");
+        // The list of 4 and "now".
+        new.checkpoint = typed(b"\x92\x04\xa3now");
+        new.seen = Some(Seen {
+            nodes: vec![("plan", 1), ("idle", 0), ("search", 1)],
+            channels: vec![("a", Version::Text(version)), ("gone", Version::Integer(-1))],
+        });
+
+        threads.put(ROOT, &new).expect("it is put");
+
+        let saved = read(&threads, ROOT, None);
+        let contents = saved.contents().expect("it can be read");
+        assert_eq!(contents.parent_id.as_deref(), new.parent_id);
+        let seen = contents.seen.expect("it was put");
+        let Version::Made(made) = seen.channels[0].1 else { panic!("{seen:?}") };
+        assert_eq!((seen.nodes, made.text().as_str()), (new.seen.expect("it was put").nodes, version));
+        assert_eq!((seen.channels[0].0, seen.channels[1]), ("a", ("gone", Version::Integer(-1))));
+        let (form, whole) = saved.address().checkpoint().expect("it can be read");
+        let whole = rmpv::decode::read_value(&mut &*whole).expect("it is msgpack").to_string();
+        let seen = format!(r#"{{"plan": {{"a": "{version}"}}, "idle": {{}}, "search": {{"gone": -1}}}}"#);
+        let wanted = format!(r#"{{"v": 4, "ts": "now", "id": "{id}", "versions_seen": {seen}}}"#);
+        assert_eq!((form, whole), ("msgpack", wanted));
     });
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use swarmstate::checkpoint::{ChannelValue, NewCheckpoint, Origin, Place, Threads, Typed, Version};
+use swarmstate::checkpoint::{ChannelValue, NewCheckpoint, Origin, Place, Seen, Threads, Typed, Version};
 use swarmstate::service::{ServeOptions, Server};
 use swarmstate::store::ReadOnly;
 use swarmstate::waiting::Waiting;
@@ -17,8 +17,8 @@ fn put(threads: &Threads, thread: &str, graph: &str, id: &str, parent: Option<&s
     let new = NewCheckpoint {
         checkpoint_id: id,
         parent_id: parent,
-        checkpoint: Typed { form: "msgpack", bytes: b"\x81\xa2ts\xa3now" },
-        seen: None,
+        checkpoint: Typed { form: "msgpack", bytes: b"\x92\x04\xa3now" },
+        seen: Some(Seen { nodes: vec![("plan", 1)], channels: vec![("point", Version::Integer(0))] }),
         metadata: Typed { form: "json", bytes: br#"{"step":1}"# },
         origin: Origin::default(),
         versions: vec![("point", Version::Integer(1))],
@@ -92,10 +92,11 @@ fn threads_are_listed_page_by_page_and_a_checkpoint_shows_its_state_without_exec
         let first = operator.get("/api/inspect/threads?limit=1");
         let cursor = first.body["nextCursor"].as_str().expect("there is more").to_owned();
         let second = operator.get(&format!("/api/inspect/threads?limit=1&cursor={cursor}"));
-        let (mut seen, mut next) = (Vec::new(), String::new());
+        let (mut seen, mut next, mut first_row) = (Vec::new(), String::new(), None);
         loop {
             let page = operator.get(&format!("/api/inspect/checkpoints?thread=a%2Fb%3F&limit=1{next}")).body;
             let row = page["checkpoints"][0].clone();
+            first_row.get_or_insert(row.clone());
             seen.push((row["checkpointId"].clone(), row["graph"].clone()));
             let Some(cursor) = page["nextCursor"].as_str() else { break };
             next = format!("&cursor={cursor}");
@@ -108,11 +109,9 @@ fn threads_are_listed_page_by_page_and_a_checkpoint_shows_its_state_without_exec
         assert_eq!(seen, wanted, "{engine}");
         let point = json!({"$type": "m.Point", "$fields": {"x": 1}});
         assert_eq!((&shown["channels"][0]["value"], &shown["parentId"]), (&point, &json!("1")), "{engine}");
-        assert_eq!(
-            (&shown["metadata"], &shown["checkpoint"]),
-            (&json!({"step": 1}), &json!({"ts": "now"})),
-            "{engine}"
-        );
+        let whole = json!({"v": 4, "ts": "now", "id": "2", "versions_seen": {"plan": {"point": 0}}});
+        assert_eq!((&shown["metadata"], &shown["checkpoint"]), (&json!({"step": 1}), &whole), "{engine}");
+        assert_eq!(first_row.expect("there is a page")["checkpoint"], whole, "{engine}");
     }
 }
 
