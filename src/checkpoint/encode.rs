@@ -14,7 +14,7 @@ use serde_bytes::Bytes;
 use super::content::{Content, Trust, check_of};
 use super::cut::{self, Common};
 use super::recent::CutValue;
-use super::record::{Secret, Tree, Typed, ValueRecord, encode};
+use super::record::{MSGPACK, Secret, Tree, Typed, ValueRecord, encode};
 use super::shape::{Hash, Known, Levels, Shape};
 use crate::msgpack;
 use crate::value::{Kind, Value};
@@ -26,8 +26,6 @@ const LEAST_SHARED_PART: usize = 4;
 /// How many places of the value before are looked for, and how many bytes of each.
 const SAMPLES: usize = 2;
 const SAMPLE_BYTES: usize = 32;
-/// The form whose heads are known.
-const MSGPACK: &str = "msgpack";
 
 /// The value that a channel held before.
 pub(super) enum Previous {

@@ -20,6 +20,10 @@ pub const USUAL_FIELDS: [&str; 4] = ["v", "ts", "updated_channels", "pending_sen
 /// How many places of the list are looked at for a channel: those behind the one before it, since both are in the order of the graph.
 const MOST_TRIED: usize = 16;
 
+/// The longest name, and the longest text of a version, that a place stands for. So a record is never read as more than some 60 times
+/// its bytes, whoever wrote it.
+const MOST_NAMED_BYTES: usize = 64;
+
 /// What nodes have seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen<'a> {
@@ -59,13 +63,19 @@ fn read_channel<'a>(fields: &mut Fields<'a>, versions: &[(&'a str, Version<'a>)]
     let (channel, current) = match fields.item()? {
         Item::Unsigned(place) => {
             let (channel, version) = versions.get(usize::try_from(place).ok()?)?;
-            (*channel, Some(*version))
+            let channel = Some(*channel).filter(|channel| channel.len() <= MOST_NAMED_BYTES)?;
+            (channel, Some(*version).filter(is_short))
         }
         Item::Str(channel) => (str::from_utf8(channel).ok()?, None),
         _ => return None,
     };
     let version = fields.optional(Version::read)?.or(current)?;
     Some((channel, version))
+}
+
+/// Whether a place may stand for a version.
+fn is_short(version: &Version<'_>) -> bool {
+    !matches!(version, Version::Text(text) if text.len() > MOST_NAMED_BYTES)
 }
 
 /// What nodes have seen, to be written behind the versions of the checkpoint: of each node a list of its name, and of channels and versions in
@@ -96,6 +106,9 @@ struct Node<'s> {
 
 impl Node<'_> {
     fn place_of(&self, channel: &str) -> Option<usize> {
+        if channel.len() > MOST_NAMED_BYTES {
+            return None;
+        }
         let count = self.versions.len();
         let mut places = (0..count.min(MOST_TRIED)).map(|step| (self.next.get() + step) % count);
         let place = places.find(|place| self.versions[*place].0 == channel)?;
@@ -112,8 +125,8 @@ impl Serialize for Node<'_> {
             match self.place_of(channel) {
                 Some(place) => {
                     parts.serialize_element(&place)?;
-                    let is_other = !version.is_same(&self.versions[place].1);
-                    parts.serialize_element(&is_other.then_some(version))?;
+                    let is_there = is_short(version) && version.is_same(&self.versions[place].1);
+                    parts.serialize_element(&(!is_there).then_some(version))?;
                 }
                 None => {
                     parts.serialize_element(channel)?;

@@ -193,6 +193,9 @@ fn is_read_as_written(record: &CheckpointRecord<'_>) -> bool {
     read.iter().all(|found| found.as_ref().is_some_and(|found| format!("{found:?}") == format!("{expected:?}")))
 }
 
+/// A version that is longer than those of the saver.
+const LONG_VERSION: &str = "The quick brown fox jumps over the lazy dog, and over another, and another.";
+
 /// The text of a version: of one that the saver makes, or of another.
 fn version_text(number: i64) -> String {
     match number % 2 {
@@ -205,6 +208,7 @@ fn version_of(kind: usize, number: i64, text: &str) -> Version<'_> {
     match kind {
         0 => Version::Integer(number),
         1 => Version::Float(number as f64),
+        2 => Version::Text(LONG_VERSION),
         _ => Version::Text(text),
     }
 }
@@ -215,9 +219,9 @@ proptest! {
         parent_id in prop::option::of("\\PC{0,40}"),
         form in "msgpack|\\PC{0,8}",
         bytes in prop::collection::vec(any::<u8>(), 0..300),
-        channels in prop::collection::vec(("[ab]|\\PC{0,40}", -3..3_i64, 0..3_usize), 0..40),
+        channels in prop::collection::vec(("[ab]|\\PC{0,40}|a{60,70}", -3..3_i64, 0..4_usize), 0..40),
         nodes in prop::option::of(prop::collection::vec(
-            ("\\PC{0,8}", prop::collection::vec(("[ab]", any::<usize>(), -3..3_i64, 0..6_usize), 0..4)), 0..12,
+            ("\\PC{0,8}", prop::collection::vec(("[ab]", any::<usize>(), -3..3_i64, 0..8_usize), 0..4)), 0..12,
         )),
         names in prop::collection::vec("\\PC{0,8}", 0..20),
     ) {
@@ -231,7 +235,7 @@ proptest! {
         let all_seen = nodes.iter().flat_map(|(_, seen)| seen).zip(&seen_texts);
         // Half of what is seen is a channel of the checkpoint, and half of that the version which it has now.
         let channels_seen = all_seen.map(|((name, place, number, kind), text)| match versions.get(place % (2 * versions.len() + 1)) {
-            Some((channel, version)) if *kind > 2 => (*channel, *version),
+            Some((channel, version)) if *kind > 3 => (*channel, *version),
             Some((channel, _)) => (*channel, version_of(*kind, *number, text)),
             None => (name.as_str(), version_of(*kind, *number, text)),
         }).collect();
@@ -249,6 +253,34 @@ proptest! {
             seen: (!nodes.is_empty()).then_some(Cow::Borrowed(&seen)),
         };
         prop_assert!(is_read_as_written(&record));
+    }
+
+    #[test]
+    fn a_short_record_is_not_read_as_a_long_one(length in 1..100_000_usize) {
+        let text = "x".repeat(length);
+        let versions = [(&*text, Version::Text(&text)), ("a", Version::Text(&text))];
+        let bytes = |channels: &[u8]| {
+            let typed = Typed { form: "msgpack", bytes: b"\x90" };
+            let record = CheckpointRecord {
+                parent_id: None,
+                checkpoint: typed,
+                metadata: typed,
+                versions: Cow::Borrowed(&versions),
+                origin: Cow::Owned(Origin::default()),
+                seen: Some(Cow::Owned(Seen::default())),
+            };
+            let mut bytes = encode(&record, 0).as_bytes().to_vec();
+            bytes.pop();
+            // One node, whose name is empty.
+            bytes.extend([0x91, 0x93, 0xa0]);
+            bytes.extend(channels);
+            bytes
+        };
+        // By its place, first the long name, then the long version.
+        for channels in [[0x00, 0x07], [0x01, 0xc0]] {
+            let is_read = decode::<CheckpointRecord<'_>>(&bytes(&channels)).is_some();
+            prop_assert_eq!(is_read, length <= 64);
+        }
     }
 
     #[test]
