@@ -43,7 +43,7 @@ pub use self::record::{MSGPACK, Origin, Typed};
 use self::retention::Keeper;
 pub use self::retention::Retention;
 pub use self::saved::{Contents, Found, Saved, Write};
-pub use self::seen::{Seen, USUAL_FIELDS};
+pub use self::seen::{BEFORE_ID, Seen, USUAL_FIELDS};
 use self::thread::{Thread, retried};
 pub use self::version::{Made, MadeText, Version};
 use crate::error::Result;

@@ -80,7 +80,8 @@ pub(crate) fn check_record(key: &Key<'_>, value: &Value<'_>, expires_at: Option<
         return Err(Error::invalid(format!("key {name:?} expires, which only the head of a thread does")));
     }
     if layout::read_checkpoint(name).is_some() {
-        return sound(name, record::decode_checked::<CheckpointRecord<'_>>(bytes).is_some());
+        let found: Option<CheckpointRecord<'_>> = record::decode_checked(bytes);
+        return sound(name, found.is_some_and(|record| record.seen().is_ok()));
     }
     if layout::read_write(name).is_some() {
         return sound(name, record::decode_checked::<WriteRecord<'_>>(bytes).is_some());

@@ -42,7 +42,7 @@ pub struct ThreadInfo {
 pub struct ThreadUsage {
     /// The bytes of all its keys and values.
     pub stored_bytes: u64,
-    /// The bytes that the serializer made of its checkpoints, metadata, writes and each version of a channel.
+    /// The bytes that the serializer makes of its checkpoints, metadata, writes and each version of a channel.
     pub serialized_bytes: u64,
     /// How many checkpoints there are, in all namespaces.
     pub checkpoints: u64,
@@ -78,8 +78,7 @@ pub(super) fn usage(view: &dyn Reader, thread: &Thread<'_>) -> Result<ThreadUsag
     let census = Census::take(view, thread)?;
     let mut serialized = 0;
     for found in census.all() {
-        let (_, checkpoint) = found.checkpoint()?;
-        serialized += (checkpoint.len() + found.metadata()?.bytes.len()) as u64;
+        serialized += found.checkpoint_bytes()? + found.metadata()?.bytes.len() as u64;
     }
     for entry in view.entries(&thread.namespace, &Range::of(layout::all_writes()?))? {
         let write: WriteRecord<'_> = record::decode_checked(entry.value()).ok_or_else(|| corrupt(thread, "a write"))?;

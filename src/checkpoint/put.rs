@@ -214,16 +214,17 @@ fn note_put(head: &mut Head, checkpoint_ns: &str, checkpoint_id: &str, is_new: b
 }
 
 fn set_checkpoint<'b>(batch: &mut Batch<'b>, thread: &'b Thread<'_>, key: Key<'b>, new: &NewCheckpoint<'_>) {
+    let seen = new.seen.as_ref().map(|seen| seen.to_bytes(&new.versions));
     let record = CheckpointRecord {
         parent_id: new.parent_id.map(Id::of),
         checkpoint: new.checkpoint,
         metadata: new.metadata,
         versions: Cow::Borrowed(&new.versions),
         origin: Cow::Borrowed(&new.origin),
-        seen: new.seen.as_ref().map(Cow::Borrowed),
+        seen: seen.as_deref(),
     };
-    let channels = new.versions.len() + new.seen.as_ref().map_or(0, |seen| seen.channels.len());
-    let size_hint = new.checkpoint.bytes.len() + new.metadata.bytes.len() + 64 * channels;
+    let parts = [new.checkpoint.bytes, new.metadata.bytes, seen.as_deref().unwrap_or_default()];
+    let size_hint = parts.map(<[u8]>::len).iter().sum::<usize>() + 64 * new.versions.len();
     batch.set(thread.namespace.borrow(), key, encode_checked(&record, size_hint), Expiry::Never);
 }
 

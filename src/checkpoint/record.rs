@@ -4,7 +4,8 @@
 //! here looks into.
 //!
 //! A thread of small states is made of little else than the names and numbers in these records, so what most of them would repeat is left out:
-//! the form [`MSGPACK`], the digits of an id, and a version that stands in the same record already.
+//! the form [`MSGPACK`], the digits of an id, an origin that says nothing, and what a checkpoint's nodes have seen, as far as it stands in the
+//! same record already.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::fields::Fields;
 use super::id::Id;
-use super::seen::{Among, Seen};
+use super::seen::{Seen, is_list_of_fields};
 use super::version::Version;
 use crate::msgpack::Item;
 use crate::value::{Kind, Value};
@@ -39,8 +40,20 @@ pub(super) struct CheckpointRecord<'a> {
     pub(super) metadata: Typed<'a>,
     pub(super) versions: Cow<'a, [(&'a str, Version<'a>)]>,
     pub(super) origin: Cow<'a, Origin<'a>>,
-    pub(super) seen: Option<Cow<'a, Seen<'a>>>,
+    /// What nodes have seen, if it is kept beside the checkpoint, which is then the list of its fields.
+    pub(super) seen: Option<&'a [u8]>,
 }
+
+impl<'a> CheckpointRecord<'a> {
+    /// What nodes have seen, where it is kept beside the checkpoint; `Err` where something else stands.
+    pub(super) fn seen(&self) -> Result<Option<Seen<'a>>, Malformed> {
+        self.seen.map(|bytes| Seen::read(bytes, &self.versions).ok_or(Malformed)).transpose()
+    }
+}
+
+/// A part of a record is not what it should be.
+#[derive(Debug)]
+pub(super) struct Malformed;
 
 /// What a checkpoint's metadata says that decides how long it, and others, are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -123,8 +136,7 @@ impl Serialize for CheckpointRecord<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { parent_id, checkpoint, metadata, versions, origin, seen } = self;
         let origin = (**origin != Origin::default()).then_some(&**origin);
-        let seen = seen.as_ref().map(|seen| Among { seen, versions });
-        (parent_id, checkpoint, metadata, &**versions, origin, seen).serialize(serializer)
+        (parent_id, checkpoint, metadata, &**versions, origin, seen.map(Bytes::new)).serialize(serializer)
     }
 }
 
@@ -154,15 +166,11 @@ impl<'a> Record<'a> for CheckpointRecord<'a> {
             Some((fields.text()?, Version::read(fields)?))
         })?;
         let origin = fields.optional(Origin::read)?.unwrap_or_default();
-        let seen = fields.optional(|fields| Seen::read(fields, &versions))?;
-        Some(Self {
-            parent_id,
-            checkpoint,
-            metadata,
-            versions: Cow::Owned(versions),
-            origin: Cow::Owned(origin),
-            seen: seen.map(Cow::Owned),
-        })
+        let seen = fields.optional(Fields::bytes)?;
+        if seen.is_some() && (checkpoint.form != MSGPACK || !is_list_of_fields(checkpoint.bytes)) {
+            return None;
+        }
+        Some(Self { parent_id, checkpoint, metadata, versions: Cow::Owned(versions), origin: Cow::Owned(origin), seen })
     }
 }
 
@@ -263,6 +271,7 @@ fn check(record: &[u8]) -> [u8; 9] {
     [UINT_64, a, b, c, d, e, f, g, h]
 }
 
-fn write(out: &mut Vec<u8>, record: &impl Serialize) {
+/// Writes a record, or a part of one.
+pub(super) fn write(out: &mut Vec<u8>, record: &impl Serialize) {
     rmp_serde::encode::write(out, record).expect("a Vec takes all that is written");
 }

@@ -123,15 +123,37 @@ impl Found {
         Ok(self.record()?.parent_id.map(Id::text))
     }
 
-    /// The form and the bytes of the checkpoint without the values and versions of its channels, in one piece however it is
-    /// kept.
+    /// The form and the bytes of the checkpoint without the versions and values of its channels, in one piece however it is
+    /// kept; if that is longer than `most_bytes`, as it is kept.
     ///
     /// # Errors
     /// As [`Found::metadata`].
-    pub fn checkpoint(&self) -> Result<(&str, Cow<'_, [u8]>)> {
-        let CheckpointRecord { checkpoint: Typed { form, bytes }, seen, .. } = self.record()?;
-        let whole = seen.and_then(|seen| seen::whole(bytes, &seen, &self.checkpoint_id));
-        Ok((form, whole.map_or(Cow::Borrowed(bytes), Cow::Owned)))
+    pub fn checkpoint(&self, most_bytes: usize) -> Result<(&str, Cow<'_, [u8]>)> {
+        let record = self.record()?;
+        let Typed { form, bytes } = record.checkpoint;
+        let Some(seen) = self.seen_in(&record)? else { return Ok((form, Cow::Borrowed(bytes))) };
+        let mut whole = Vec::with_capacity(2 * bytes.len());
+        let told = seen::tell_whole(bytes, &seen, &self.checkpoint_id, &mut |part| {
+            whole.extend_from_slice(part);
+            (whole.len() <= most_bytes).then_some(())
+        });
+        Ok((form, if told.is_some() { Cow::Owned(whole) } else { Cow::Borrowed(bytes) }))
+    }
+
+    /// How long the checkpoint is in one piece.
+    pub(super) fn checkpoint_bytes(&self) -> Result<u64> {
+        let record = self.record()?;
+        let Some(seen) = self.seen_in(&record)? else { return Ok(record.checkpoint.bytes.len() as u64) };
+        let mut length = 0;
+        let told = seen::tell_whole(record.checkpoint.bytes, &seen, &self.checkpoint_id, &mut |part| {
+            length += part.len() as u64;
+            Some(())
+        });
+        told.map(|()| length).ok_or_else(|| self.corrupt("its record"))
+    }
+
+    fn seen_in<'a>(&self, record: &CheckpointRecord<'a>) -> Result<Option<Seen<'a>>> {
+        record.seen().map_err(|_| self.corrupt("its record"))
     }
 
     /// Reads what lies beside the record.
@@ -226,7 +248,9 @@ impl Saved {
     /// # Errors
     /// `Corrupt`, naming thread and checkpoint, when one is not what was stored.
     pub fn contents(&self) -> Result<Contents<'_>> {
-        let CheckpointRecord { parent_id, checkpoint, metadata, versions, seen, .. } = self.found.record()?;
+        let record = self.found.record()?;
+        let seen = self.found.seen_in(&record)?;
+        let CheckpointRecord { parent_id, checkpoint, metadata, versions, .. } = record;
         let mut values = Vec::with_capacity(versions.len());
         for ((channel, _), content) in versions.iter().zip(&self.values) {
             let Some(content) = content else { continue };
@@ -235,7 +259,7 @@ impl Saved {
         Ok(Contents {
             parent_id: parent_id.map(Id::text),
             checkpoint,
-            seen: seen.map(Cow::into_owned),
+            seen,
             metadata,
             versions: versions.into_owned(),
             values,

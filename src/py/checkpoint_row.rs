@@ -10,9 +10,9 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use super::error::OrRaise;
 use super::serializer::{Allowance, Dumped, Serializer};
-use super::usual::{SeenParts, usual_checkpoint, usual_fields};
-use super::version::{HeldVersion, VersionObjects};
-use crate::checkpoint::{ChannelValue, Contents, NewCheckpoint, NewWrite, Origin, Saved, Write};
+use super::usual::{ChannelObjects, SeenParts, Usual, usual_checkpoint};
+use super::version::HeldVersion;
+use crate::checkpoint::{ChannelValue, Contents, MSGPACK, NewCheckpoint, NewWrite, Origin, Saved, Typed, Write};
 
 /// Thread, latest checkpoint, when it was put, count of checkpoints.
 pub(super) type InfoRow = (String, Option<String>, f64, u64);
@@ -42,15 +42,24 @@ impl CheckpointParts {
         serializer: &Serializer<'_, 'py>,
         buffer: &mut Vec<u8>,
     ) -> PyResult<Self> {
+        let py = checkpoint.py();
         let checkpoint = dict_of(checkpoint, "checkpoint")?;
-        let channels = part_of(&checkpoint, intern!(checkpoint.py(), "channel_values"))?;
-        let versions = part_of(&checkpoint, intern!(checkpoint.py(), "channel_versions"))?;
-        let usual = if serializer.is_own() { usual_fields(&checkpoint, checkpoint_id)? } else { None };
-        let (rest, seen) = match usual {
-            Some((fields, seen)) => (fields.into_any(), Some(seen)),
-            None => (without_channels(&checkpoint)?.into_any(), None),
+        let (values_name, versions_name) = (intern!(py, "channel_values"), intern!(py, "channel_versions"));
+        let usual = if serializer.is_own() { Usual::of(&checkpoint, checkpoint_id)? } else { None };
+        let (rest, channels, versions) = match usual {
+            Some(usual) => {
+                let channels = dict_of(&usual.channel_values, values_name)?;
+                let versions = dict_of(&usual.channel_versions, versions_name)?;
+                (Rest::Usual(usual), channels, versions)
+            }
+            None => {
+                let rest = checkpoint.copy()?;
+                let (channels, versions) = (taken(&rest, values_name)?, taken(&rest, versions_name)?);
+                (Rest::Other(rest), channels, versions)
+            }
         };
-        // Serializing runs Python code, which may change the dict.
+        // Serializing runs Python code, which may change the dicts.
+        let versions: Vec<Pair<'py>> = versions.iter().collect();
         let new_versions: Vec<Pair<'py>> = dict_of(new_versions, "new_versions")?.iter().collect();
         let mut values = Vec::with_capacity(new_versions.len());
         for (channel, version) in new_versions {
@@ -58,9 +67,10 @@ impl CheckpointParts {
             values.push((channel_name(channel)?, HeldVersion::of(&version)?, value));
         }
         let versions =
-            versions.iter().map(|(channel, version)| Ok((channel_name(channel)?, HeldVersion::of(&version)?)));
+            versions.into_iter().map(|(channel, version)| Ok((channel_name(channel)?, HeldVersion::of(&version)?)));
+        let (checkpoint, seen) = rest.dump(serializer, buffer)?;
         Ok(Self {
-            checkpoint: serializer.dump(&rest, buffer)?,
+            checkpoint,
             seen,
             metadata: serializer.dump(metadata, buffer)?,
             origin: OriginParts::of(metadata)?,
@@ -180,18 +190,33 @@ fn dict_of<'py>(mapping: &Bound<'py, PyAny>, name: impl Display) -> PyResult<Bou
     PyDict::from_sequence(&items.call0()?)
 }
 
-/// A mapping in the checkpoint.
-fn part_of<'py>(checkpoint: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
-    let found = checkpoint.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
+/// Takes a mapping out of `rest`.
+fn taken<'py>(rest: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyDict>> {
+    let found = rest.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))?;
+    rest.del_item(name)?;
     dict_of(&found, name)
 }
 
-/// A copy of the checkpoint without the versions and values of its channels.
-fn without_channels<'py>(checkpoint: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    let rest = checkpoint.copy()?;
-    rest.del_item(intern!(rest.py(), "channel_values"))?;
-    rest.del_item(intern!(rest.py(), "channel_versions"))?;
-    Ok(rest)
+/// A checkpoint without the versions and values of its channels.
+enum Rest<'py> {
+    Usual(Usual<'py>),
+    Other(Bound<'py, PyDict>),
+}
+
+impl<'py> Rest<'py> {
+    /// Serializes it, and tells what nodes have seen, if that is kept beside it.
+    fn dump(self, serializer: &Serializer<'_, 'py>, buffer: &mut Vec<u8>) -> PyResult<(Dumped, Option<SeenParts>)> {
+        let usual = match self {
+            Self::Usual(usual) => usual,
+            Self::Other(rest) => return Ok((serializer.dump(&rest, buffer)?, None)),
+        };
+        let fields = serializer.dump(&usual.fields, buffer)?;
+        // Where msgpack cannot hold a field, the serializer may have another form, of which nothing is known.
+        if fields.form() == MSGPACK {
+            return Ok((fields, Some(usual.seen)));
+        }
+        Ok((serializer.dump(usual.to_dict()?.as_any(), buffer)?, None))
+    }
 }
 
 /// What a task wrote, serialized. Another thread may read it, detached; it should be dropped attached.
@@ -229,25 +254,33 @@ pub(super) fn to_tuple<'py>(
     serializer: &Serializer<'_, 'py>,
 ) -> PyResult<Bound<'py, PyTuple>> {
     let Contents { parent_id, checkpoint, seen, metadata, versions, values, writes } = saved.contents().or_raise()?;
-    let (checkpoint_id, mut version_objects) = (&saved.address().checkpoint_id, VersionObjects::default());
+    let (address, mut channels) = (saved.address(), ChannelObjects::new(versions.len()));
     let (versions_by_channel, values_by_channel) = (PyDict::new(py), PyDict::new(py));
     let mut values = values.into_iter().peekable();
     for (channel, version) in versions {
-        let name = PyString::new(py, channel);
-        versions_by_channel.set_item(&name, version_objects.make(py, version)?)?;
+        let (name, version) = channels.make(py, channel, version)?;
+        versions_by_channel.set_item(&name, version)?;
         // Values come in the order of the versions.
         if let Some((_, value)) = values.next_if(|(held, _)| *held == channel) {
             values_by_channel.set_item(name, serializer.load_stored(&value)?)?;
         }
     }
-    let whole = match (serializer.load(checkpoint)?, seen) {
-        (fields, Some(seen)) => usual_checkpoint(&fields, checkpoint_id, &seen, &mut version_objects)?.into_any(),
-        (whole, None) => whole,
+    let whole = match seen {
+        Some(seen) if serializer.is_own() => {
+            let fields = serializer.load(checkpoint)?.cast_into()?;
+            usual_checkpoint(&fields, &address.checkpoint_id, &seen, &mut channels)?.into_any()
+        }
+        // Another serializer is given what LangGraph's own would have made.
+        Some(_) => {
+            let (form, bytes) = address.checkpoint(usize::MAX).or_raise()?;
+            serializer.load(Typed { form, bytes: &bytes })?
+        }
+        None => serializer.load(checkpoint)?,
     };
     whole.set_item(intern!(py, "channel_versions"), versions_by_channel)?;
     whole.set_item(intern!(py, "channel_values"), values_by_channel)?;
     let (metadata, writes) = (serializer.load(metadata)?, written(py, &writes, serializer)?);
-    (checkpoint_id, parent_id, whole, metadata, writes).into_pyobject(py)
+    (&address.checkpoint_id, parent_id, whole, metadata, writes).into_pyobject(py)
 }
 
 /// Writes as Python gets them: task id, channel and value.

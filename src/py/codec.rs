@@ -143,6 +143,17 @@ pub(crate) fn decode_plain<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'
     value.filter(|_| decoder.reader.is_at_end())
 }
 
+/// Makes the str of a name; a short one is shared with the dict keys that were decoded.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn key<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    if name.len() > CACHED_KEY_BYTES {
+        return Ok(PyString::new(py, name).into_any());
+    }
+    Decoder::new(py, &[]).short_key(name.as_bytes(), 0).ok_or_else(|| PyErr::fetch(py))
+}
+
 type Encoded = Result<(), Box<Fault>>;
 
 /// How deep a value lies, and what goes for it there.

@@ -74,7 +74,7 @@ pub(super) fn checkpoints(keys: &Keys, query: &str) -> Result<Document> {
 }
 
 fn row(found: &Found) -> Result<Document> {
-    let (metadata, (form, checkpoint)) = (found.metadata()?, found.checkpoint()?);
+    let (metadata, (form, checkpoint)) = (found.metadata()?, found.checkpoint(16 * ROW_BYTES)?);
     Ok(address(found)
         .optional_text("parentId", found.parent_id()?.as_deref())
         .raw("metadata", &serialized(metadata.form, metadata.bytes, ROW_BYTES).0)
@@ -93,7 +93,7 @@ pub(super) fn checkpoint(keys: &Keys, query: &str) -> Result<Document> {
     let missing = || Error::not_found(format!("checkpoint {id:?} of thread {thread:?}, graph {graph:?}"));
     let saved = Threads::new(keys.store().clone()).get(place, Some(&id))?.ok_or_else(missing)?;
     let contents = saved.contents()?;
-    let (form, whole) = saved.address().checkpoint()?;
+    let (form, whole) = saved.address().checkpoint(VALUE_BYTES)?;
     let mut room = ANSWER_BYTES;
     let head = address(saved.address())
         .text("threadId", &thread)

@@ -38,10 +38,13 @@ fn what_nodes_have_seen_comes_back_and_stands_in_the_whole_checkpoint() {
         new.parent_id = Some("1ef4f797-8335-6428-8001-8a1503f9b874");
         // The list of 4 and "now".
         new.checkpoint = typed(b"\x92\x04\xa3now");
-        new.seen = Some(Seen {
-            nodes: vec![("plan", 1), ("idle", 0), ("search", 1)],
-            channels: vec![("a", Version::Text(version)), ("gone", Version::Integer(-1))],
-        });
+        let mut seen = Seen::default();
+        seen.add_node("plan");
+        seen.add_channel("a", Version::Text(version));
+        seen.add_node("idle");
+        seen.add_node("search");
+        seen.add_channel("gone", Version::Integer(-1));
+        new.seen = Some(seen);
 
         threads.put(ROOT, &new).expect("it is put");
 
@@ -49,10 +52,15 @@ fn what_nodes_have_seen_comes_back_and_stands_in_the_whole_checkpoint() {
         let contents = saved.contents().expect("it can be read");
         assert_eq!(contents.parent_id.as_deref(), new.parent_id);
         let seen = contents.seen.expect("it was put");
-        let Version::Made(made) = seen.channels[0].1 else { panic!("{seen:?}") };
-        assert_eq!((seen.nodes, made.text().as_str()), (new.seen.expect("it was put").nodes, version));
-        assert_eq!((seen.channels[0].0, seen.channels[1]), ("a", ("gone", Version::Integer(-1))));
-        let (form, whole) = saved.address().checkpoint().expect("it can be read");
+        let [("plan", [("a", Version::Made(made))]), ("idle", []), ("search", [("gone", Version::Integer(-1))])] =
+            seen.iter().collect::<Vec<_>>()[..]
+        else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(made.text().as_str(), version);
+        let (form, whole) = saved.address().checkpoint(1000).expect("it can be read");
+        let kept = saved.address().checkpoint(100).expect("it can be read");
+        assert_eq!(kept.1, contents.checkpoint.bytes);
         let whole = rmpv::decode::read_value(&mut &*whole).expect("it is msgpack").to_string();
         let seen = format!(r#"{{"plan": {{"a": "{version}"}}, "idle": {{}}, "search": {{"gone": -1}}}}"#);
         let wanted = format!(r#"{{"v": 4, "ts": "now", "id": "{id}", "versions_seen": {seen}}}"#);

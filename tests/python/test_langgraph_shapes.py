@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import UserDict
+from typing import Any, ClassVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
@@ -11,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Send
 from langgraph_given import Saver, config_of, get
+from pydantic import Field
 
 import swarmstate as ss
 from swarmstate.integrations.langgraph import SwarmStateSaver
@@ -28,6 +31,10 @@ class Text(str):
 
 class Fields(dict[str, Any]):
     pass
+
+
+class Handle:
+    """What only pickle takes."""
 
 
 def made(number: int, random: int) -> str:
@@ -107,6 +114,91 @@ def test_an_id_that_is_not_the_key_stays_in_the_checkpoint() -> None:
     put_and_get(saver, checkpoint)
 
     assert get(saver, config_of()).checkpoint["id"] == "1"
+
+
+def test_fields_come_back_in_the_order_of_langgraph() -> None:
+    shape = {"v": 4, "ts": "now", "id": ID, "versions_seen": {"plan": {}}, "updated_channels": [], "pending_sends": []}
+
+    found = put_and_get(SwarmStateSaver(), checkpoint_of(shape, {}))
+
+    assert list(found) == [*shape, "channel_versions", "channel_values"]
+
+
+def test_another_serializer_is_given_the_whole_checkpoint_that_the_usual_one_wrote() -> None:
+    class Spy(JsonPlusSerializer):
+        loaded: ClassVar[list[Any]] = []
+
+        def loads_typed(self, data: tuple[str, bytes]) -> Any:
+            self.loaded.append(super().loads_typed(data))
+            return self.loaded[-1]
+
+    store = ss.Store()
+    shape = {"v": 4, "ts": "now", "versions_seen": {"plan": {"a": made(1, 1)}}, "updated_channels": None}
+    put_and_get(SwarmStateSaver(store), checkpoint_of(shape, {"a": made(1, 1)}))
+
+    get(SwarmStateSaver(store, serde=Spy()), config_of())
+
+    assert any(isinstance(part, dict) and shape.items() <= part.items() and part["id"] == ID for part in Spy.loaded)
+
+
+class Meddler(HumanMessage):
+    """A message that, when it is serialized, runs what it was given."""
+
+    meddle: Any = Field(default=None, exclude=True)
+
+    def model_dump(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        self.meddle()
+        return super().model_dump(*args, **kwargs)
+
+
+@pytest.mark.parametrize("place", ["updated_channels", "value"])
+def test_a_checkpoint_that_changes_while_it_is_serialized_is_stored_as_it_was(place: str) -> None:
+    seen: dict[str, Any] = {"plan": {"a": "1"}}
+    checkpoint = checkpoint_of({"v": 4, "ts": "now", "versions_seen": seen, "updated_channels": None}, {"a": "1"})
+
+    def meddle() -> None:
+        checkpoint["channel_versions"][f"{len(checkpoint['channel_versions'])}"] = "3"
+        seen["search"] = {}
+        checkpoint["another"] = 1
+
+    message = Meddler("hello", meddle=meddle)
+    if place == "value":
+        checkpoint["channel_values"]["a"] = message
+    else:
+        checkpoint["updated_channels"] = [message]
+
+    found = put_and_get(SwarmStateSaver(), checkpoint)
+
+    assert "another" in checkpoint and "another" not in found
+    assert found["channel_versions"] == {"a": "1"}
+    assert found["versions_seen"] == {"plan": {"a": "1"}}
+
+
+def test_a_mapping_that_changes_the_checkpoint_when_it_is_read_takes_no_field_away() -> None:
+    class Versions(UserDict[str, Any]):
+        def items(self) -> Any:
+            checkpoint.pop("another", None)
+            return super().items()
+
+    checkpoint = checkpoint_of({"v": 4, "ts": "now", "versions_seen": {}, "another": 1}, {})
+    checkpoint["channel_versions"] = Versions()
+
+    saver = SwarmStateSaver()
+    saver.put(config_of(), checkpoint, {}, {})
+
+    assert get(saver, config_of()).checkpoint["another"] == 1  # type: ignore[typeddict-item]
+
+
+def test_a_checkpoint_that_only_pickle_takes_is_stored_whole() -> None:
+    serde = JsonPlusSerializer(pickle_fallback=True)
+    shape = {"v": 4, "ts": "now", "versions_seen": {"plan": {"a": "1"}}, "updated_channels": [Handle()]}
+    saver = SwarmStateSaver(serde=serde)
+
+    found = put_and_get(saver, checkpoint_of(shape, {"a": "1"}))
+
+    assert found["versions_seen"] == shape["versions_seen"]
+    assert type(found["updated_channels"][0]) is Handle
+    assert saver.usage("thread").serialized_bytes > len(serde.dumps_typed({"id": ID, **shape})[1])
 
 
 def test_usage_counts_a_checkpoint_as_the_serializer_would_have_made_it() -> None:

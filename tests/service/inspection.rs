@@ -14,11 +14,14 @@ use crate::given::{Client, ENGINES, Service};
 /// Puts a checkpoint whose one channel holds an object of LangGraph's serializer.
 fn put(threads: &Threads, thread: &str, graph: &str, id: &str, parent: Option<&str>) {
     let value = Typed { form: "msgpack", bytes: b"\xc7\x0e\x05\x94\xa1m\xa5Point\x81\xa1x\x01\xa1v" };
+    let mut seen = Seen::default();
+    seen.add_node("plan");
+    seen.add_channel("point", Version::Integer(0));
     let new = NewCheckpoint {
         checkpoint_id: id,
         parent_id: parent,
         checkpoint: Typed { form: "msgpack", bytes: b"\x92\x04\xa3now" },
-        seen: Some(Seen { nodes: vec![("plan", 1)], channels: vec![("point", Version::Integer(0))] }),
+        seen: Some(seen),
         metadata: Typed { form: "json", bytes: br#"{"step":1}"# },
         origin: Origin::default(),
         versions: vec![("point", Version::Integer(1))],

@@ -26,7 +26,7 @@ class ThreadUsage(NamedTuple):
 
     Attributes:
         stored_bytes: The bytes of all its keys and values.
-        serialized_bytes: The bytes that the serializer made of its checkpoints, metadata and writes, and of each
+        serialized_bytes: The bytes that the serializer makes of its checkpoints, metadata and writes, and of each
             version of each channel: what a saver that stores them whole keeps.
         checkpoints: How many checkpoints there are, in all namespaces.
         chunks: How many parts of large values are stored, each once.
