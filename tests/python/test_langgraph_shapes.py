@@ -48,12 +48,12 @@ versions = st.one_of(
     st.sampled_from(["1", "2", Text("2"), 1, 2, 1.0, -0.0, 2**63 - 1, 2**64 - 1, True, None]),
 )
 seen = st.dictionaries(names, st.dictionaries(names, versions, max_size=3), max_size=4)
-usual_fields = {
+usual_fields: dict[str, Any] = {
     "v": st.sampled_from([1, 4, None, "4"]),
     "ts": st.sampled_from(["2026-01-01T00:00:00+00:00", Text("now"), None]),
     "versions_seen": st.one_of(seen, seen.map(Fields), st.sampled_from([None, [], {"node": None}, {1: {}}])),
 }
-other_fields = {
+other_fields: dict[str, Any] = {
     "updated_channels": st.sampled_from([None, [], ["plan"], HumanMessage("hello")]),
     "pending_sends": st.sampled_from([[], [Send("plan", 1)]]),
     "another": st.integers(-3, 3),
@@ -161,7 +161,7 @@ def test_a_checkpoint_that_changes_while_it_is_serialized_is_stored_as_it_was(pl
         seen["search"] = {}
         checkpoint["another"] = 1
 
-    message = Meddler("hello", meddle=meddle)
+    message = Meddler(content="hello", meddle=meddle)
     if place == "value":
         checkpoint["channel_values"]["a"] = message
     else:
