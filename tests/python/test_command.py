@@ -312,6 +312,14 @@ def test_what_is_absent_is_told_with_status_one(run, state):
     assert run("import", "state.db", "no-file").status == 1
 
 
+@pytest.mark.parametrize("command", ["import", "import-langgraph"])
+def test_what_cannot_be_read_makes_no_store(run, command):
+    ran = run(command, "new.db", "no-file")
+
+    assert [ran.status, ran.out, ran.error] == [1, "", "swarmstate: no-file: there is no such file\n"]
+    assert not Path("new.db").exists()
+
+
 def test_a_url_that_names_no_engine_is_wrong_input(run):
     ran = run("info", "nothing://user:secret@host")
 

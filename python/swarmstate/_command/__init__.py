@@ -73,6 +73,7 @@ def _act(arguments: argparse.Namespace, opener: Opener) -> None:
     elif arguments.command in _administration.TABLES:
         _administration.administer(_making(opener), arguments)
     else:
+        _actions.require_source(arguments)
         with opener(_names.url(arguments.store, create=_actions.creates(arguments))) as store:
             _actions.ACTIONS[arguments.command](store, arguments)
 

@@ -35,6 +35,20 @@ def creates(arguments: Arguments) -> bool:
     )
 
 
+def require_source(arguments: Arguments) -> None:
+    """Refuses to read from a file that is not there, before a store is made for it.
+
+    Args:
+        arguments: The command's arguments.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    reads = arguments.command in {"import", "import-langgraph"} and arguments.file != "-"
+    if reads and "://" not in arguments.file and not os.path.exists(arguments.file):
+        raise FileNotFoundError(f"{arguments.file}: there is no such file")
+
+
 def _info(store: Store, arguments: Arguments) -> None:
     can = store.capabilities
     facts = {
