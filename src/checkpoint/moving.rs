@@ -81,7 +81,7 @@ pub(crate) fn check_record(key: &Key<'_>, value: &Value<'_>, expires_at: Option<
     }
     if layout::read_checkpoint(name).is_some() {
         let found: Option<CheckpointRecord<'_>> = record::decode_checked(bytes);
-        return sound(name, found.is_some_and(|record| record.seen().is_ok()));
+        return sound(name, found.is_some_and(|record| record.seen().is_some()));
     }
     if layout::read_write(name).is_some() {
         return sound(name, record::decode_checked::<WriteRecord<'_>>(bytes).is_some());

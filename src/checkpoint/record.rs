@@ -45,15 +45,14 @@ pub(super) struct CheckpointRecord<'a> {
 }
 
 impl<'a> CheckpointRecord<'a> {
-    /// What nodes have seen, where it is kept beside the checkpoint; `Err` where something else stands.
-    pub(super) fn seen(&self) -> Result<Option<Seen<'a>>, Malformed> {
-        self.seen.map(|bytes| Seen::read(bytes, &self.versions).ok_or(Malformed)).transpose()
+    /// What nodes have seen, if it is kept beside the checkpoint; `None` where something else stands.
+    pub(super) fn seen(&self) -> Option<Option<Seen<'a>>> {
+        match self.seen {
+            Some(bytes) => Seen::read(bytes, &self.versions).map(Some),
+            None => Some(None),
+        }
     }
 }
-
-/// A part of a record is not what it should be.
-#[derive(Debug)]
-pub(super) struct Malformed;
 
 /// What a checkpoint's metadata says that decides how long it, and others, are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

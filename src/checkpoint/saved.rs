@@ -137,7 +137,11 @@ impl Found {
             whole.extend_from_slice(part);
             (whole.len() <= most_bytes).then_some(())
         });
-        Ok((form, if told.is_some() { Cow::Owned(whole) } else { Cow::Borrowed(bytes) }))
+        match told {
+            Some(()) => Ok((form, Cow::Owned(whole))),
+            None if whole.len() > most_bytes => Ok((form, Cow::Borrowed(bytes))),
+            None => Err(self.corrupt("its record")),
+        }
     }
 
     /// How long the checkpoint is in one piece.
@@ -153,7 +157,7 @@ impl Found {
     }
 
     fn seen_in<'a>(&self, record: &CheckpointRecord<'a>) -> Result<Option<Seen<'a>>> {
-        record.seen().map_err(|_| self.corrupt("its record"))
+        record.seen().ok_or_else(|| self.corrupt("its record"))
     }
 
     /// Reads what lies beside the record.

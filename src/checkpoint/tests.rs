@@ -180,16 +180,12 @@ fn stored<'a>(versions: &[(&'a str, Version<'a>)]) -> Vec<(&'a str, Version<'a>)
 }
 
 /// What is read of a record that was written.
-fn read_again<'r>(bytes: &'r [Vec<u8>; 2]) -> Vec<Option<(CheckpointRecord<'r>, Option<Seen<'r>>)>> {
-    let read: [Option<CheckpointRecord<'r>>; 2] = [decode(&bytes[0]), decode_checked(&bytes[1])];
-    read.into_iter()
-        .map(|found| {
-            found.map(|found| {
-                let seen = found.seen().expect("it was written");
-                (found, seen)
-            })
-        })
-        .collect()
+fn read_again(bytes: &[Vec<u8>; 2]) -> [(CheckpointRecord<'_>, Option<Seen<'_>>); 2] {
+    [decode(&bytes[0]), decode_checked(&bytes[1])].map(|found: Option<CheckpointRecord<'_>>| {
+        let found = found.expect("it was written");
+        let seen = found.seen().expect("it was written");
+        (found, seen)
+    })
 }
 
 /// A version that is longer than those of the saver.
@@ -257,7 +253,7 @@ proptest! {
             seen: is_usual.then_some(&*seen_bytes),
         };
         let written = [encode(&record, 0), encode_checked(&record, 0)].map(|value| value.as_bytes().to_vec());
-        for (found, found_seen) in read_again(&written).into_iter().map(|found| found.expect("it was written")) {
+        for (found, found_seen) in read_again(&written) {
             prop_assert_eq!((found.parent_id, found.checkpoint, found.metadata), (record.parent_id, record.checkpoint, typed));
             prop_assert_eq!(&*found.versions, stored(&versions));
             prop_assert_eq!(&*found.origin, &origin);

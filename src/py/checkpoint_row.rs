@@ -212,7 +212,7 @@ impl<'py> Rest<'py> {
         };
         let fields = serializer.dump(&usual.fields, buffer)?;
         // Where msgpack cannot hold a field, the serializer may have another form, of which nothing is known.
-        if fields.form() == MSGPACK {
+        if fields.typed(buffer).form == MSGPACK {
             return Ok((fields, Some(usual.seen)));
         }
         Ok((serializer.dump(usual.to_dict()?.as_any(), buffer)?, None))

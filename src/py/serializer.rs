@@ -45,13 +45,6 @@ impl Dumped {
         }
     }
 
-    pub(super) fn form(&self) -> &str {
-        match self {
-            Self::Plain(form, _) => form,
-            Self::Given(form, _) => form,
-        }
-    }
-
     pub(super) fn size_bytes(&self) -> usize {
         match self {
             Self::Plain(_, range) => range.len(),

@@ -122,7 +122,7 @@ impl<'a, 'py> ChannelObjects<'a, 'py> {
         channel: &'a str,
         version: Version<'a>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        let made = (codec::key(py, channel)?, self.versions.make(py, version)?);
+        let made = self.make_unkept(py, channel, version)?;
         self.channels.push((channel, version, made.0.clone(), made.1.clone()));
         Ok(made)
     }
@@ -145,8 +145,17 @@ impl<'a, 'py> ChannelObjects<'a, 'py> {
                 let version = if is_current { object.clone() } else { self.versions.make(py, version)? };
                 Ok((name.clone(), version))
             }
-            None => Ok((codec::key(py, channel)?, self.versions.make(py, version)?)),
+            None => self.make_unkept(py, channel, version),
         }
+    }
+
+    fn make_unkept(
+        &mut self,
+        py: Python<'py>,
+        channel: &str,
+        version: Version<'_>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        Ok((codec::key(py, channel)?, self.versions.make(py, version)?))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::key::{Key, Namespace};
 use crate::msgpack::{self, Item};
 use crate::value::{Kind, Revision, Value};
 
-/// So few operations are compared one with another, which is quicker than to hash their names.
+/// So few operations are compared one with another, without a set of their names.
 const FEW: usize = 8;
 
 /// When an entry goes.

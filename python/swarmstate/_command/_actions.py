@@ -44,8 +44,11 @@ def require_source(arguments: Arguments) -> None:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    reads = arguments.command in {"import", "import-langgraph"} and arguments.file != "-"
-    if reads and "://" not in arguments.file and not os.path.exists(arguments.file):
+    if arguments.command == "import":
+        is_file = arguments.file != "-"
+    else:
+        is_file = arguments.command == "import-langgraph" and "://" not in arguments.file
+    if is_file and not os.path.exists(arguments.file):
         raise FileNotFoundError(f"{arguments.file}: there is no such file")
 
 
